@@ -1,0 +1,209 @@
+"""What was counted while a network ran: enough to price it with any code, split and chip.
+
+For a split by value the histogram of |n| is a sufficient statistic, so a ledger holds histograms
+and sums, never spike trains.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sangbo.errors import LedgerError
+
+Counts = NDArray[np.int64]
+FORMAT = 1
+_DENSE = 4096
+
+
+@dataclass(slots=True)
+class Histogram:
+    """How often each magnitude |n| was seen; exact, and small even with a few huge levels."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+
+    def add(self, levels: NDArray[np.integer[Any]], weights: Counts | None = None) -> None:
+        """Count ``levels`` (any shape), each once or ``weights`` times (same shape)."""
+        magnitudes = np.abs(levels.astype(np.int64)).ravel()
+        times = None if weights is None else np.broadcast_to(weights, levels.shape).ravel()
+        small = magnitudes < _DENSE
+        if not small.all():
+            for index in np.flatnonzero(~small):
+                self._increase(int(magnitudes[index]), 1 if times is None else int(times[index]))
+            magnitudes = magnitudes[small]
+            times = None if times is None else times[small]
+        if times is None:
+            dense = np.bincount(magnitudes)
+        else:
+            dense = np.zeros(_DENSE, np.int64)
+            np.add.at(dense, magnitudes, times)
+        for magnitude in np.flatnonzero(dense):
+            self._increase(int(magnitude), int(dense[magnitude]))
+
+    def merge(self, other: Histogram, times: int = 1) -> None:
+        """Add ``times`` copies of ``other``."""
+        for magnitude, count in other.counts.items():
+            self._increase(magnitude, count * times)
+
+    def _increase(self, magnitude: int, count: int) -> None:
+        self.counts[magnitude] = self.counts.get(magnitude, 0) + count
+
+    @property
+    def magnitudes(self) -> Counts:
+        """The magnitudes seen, ascending."""
+        return np.array(sorted(self.counts), np.int64)
+
+    @property
+    def occurrences(self) -> Counts:
+        """How often each of `magnitudes` was seen."""
+        return np.array([self.counts[m] for m in sorted(self.counts)], np.int64)
+
+    @property
+    def total(self) -> int:
+        """How many levels were counted, zeros included."""
+        return sum(self.counts.values())
+
+    @property
+    def nonzero(self) -> int:
+        """How many nonzero levels were counted."""
+        return self.total - self.counts.get(0, 0)
+
+
+@dataclass(slots=True)
+class SynapticCount:
+    """What one synaptic operation did.
+
+    Attributes:
+        source: the neuron layer whose levels it consumed.
+        rows: rows (tokens, samples) it handled.
+        pairs: histogram of |n| over (level, target) pairs, each one MAC if done densely.
+        accumulators: int32 sums it produced.
+        rescales: float multiply-adds that turned those sums into reals.
+        weight_bytes: bytes of its stored weights (0 for products of activations).
+        cache_bytes: bytes of cached keys or values read, at one byte a level, all rows together.
+    """
+
+    source: str
+    rows: int = 0
+    pairs: Histogram = field(default_factory=Histogram)
+    accumulators: int = 0
+    rescales: int = 0
+    weight_bytes: int = 0
+    cache_bytes: int = 0
+
+    def merge(self, other: SynapticCount) -> None:
+        """Add ``other``, a count of the same operation."""
+        if (self.source, self.weight_bytes) != (other.source, other.weight_bytes):
+            raise LedgerError(
+                f"expected counts of one operation, found sources {self.source!r} and "
+                f"{other.source!r}, {self.weight_bytes} and {other.weight_bytes} weight bytes"
+            )
+        self.rows += other.rows
+        self.pairs.merge(other.pairs)
+        self.accumulators += other.accumulators
+        self.rescales += other.rescales
+        self.cache_bytes += other.cache_bytes
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What was counted: levels per neuron layer, and pairs per synaptic operation.
+
+    Attributes:
+        samples: tokens (or images, …) that went in; prices are per one of them.
+        neurons: histogram of |n| of every neuron layer; each level is one encoding.
+        operations: counts of every synaptic operation by name. Attention holds two products:
+            ``NAME.scores`` (query × key) and ``NAME.mix`` (probability × value).
+    """
+
+    samples: int = 0
+    neurons: dict[str, Histogram] = field(default_factory=dict)
+    operations: dict[str, SynapticCount] = field(default_factory=dict)
+
+    def neuron(self, name: str) -> Histogram:
+        """The histogram of neuron layer ``name``, begun if new."""
+        return self.neurons.setdefault(name, Histogram())
+
+    def operation(self, name: str, source: str, weight_bytes: int = 0) -> SynapticCount:
+        """The count of synaptic operation ``name``, begun if new."""
+        return self.operations.setdefault(name, SynapticCount(source, weight_bytes=weight_bytes))
+
+    def merge(self, other: Ledger) -> None:
+        """Add everything that ``other`` counted."""
+        self.samples += other.samples
+        for name, histogram in other.neurons.items():
+            self.neuron(name).merge(histogram)
+        for name, count in other.operations.items():
+            self.operation(name, count.source, count.weight_bytes).merge(count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ledger as JSON values."""
+        return {
+            "format": FORMAT,
+            "samples": self.samples,
+            "neurons": {n: _encode(h) for n, h in self.neurons.items()},
+            "operations": {
+                name: {
+                    "source": c.source,
+                    "rows": c.rows,
+                    "pairs": _encode(c.pairs),
+                    "accumulators": c.accumulators,
+                    "rescales": c.rescales,
+                    "weight_bytes": c.weight_bytes,
+                    "cache_bytes": c.cache_bytes,
+                }
+                for name, c in self.operations.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, document: Any) -> Self:
+        """Read what `to_dict` wrote; raises `LedgerError` where it is not that."""
+        try:
+            if document["format"] != FORMAT:
+                raise LedgerError(f"expected a ledger of format {FORMAT}, found another")
+            return cls(
+                samples=_whole(document["samples"]),
+                neurons={str(n): _decode(h) for n, h in document["neurons"].items()},
+                operations={str(n): _count(c) for n, c in document["operations"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LedgerError(f"expected a ledger, found something malformed: {error}") from None
+
+    def dumps(self) -> str:
+        """The ledger as a JSON text."""
+        return json.dumps(self.to_dict(), separators=(",", ":"))
+
+
+def _encode(histogram: Histogram) -> list[list[int]]:
+    return [histogram.magnitudes.tolist(), histogram.occurrences.tolist()]
+
+
+def _decode(document: Any) -> Histogram:
+    magnitudes, counts = document
+    if len(magnitudes) != len(counts):
+        raise LedgerError(f"expected {len(magnitudes)} counts in a histogram, found {len(counts)}")
+    return Histogram({_whole(m): _whole(c) for m, c in zip(magnitudes, counts, strict=True)})
+
+
+def _count(document: Mapping[str, Any]) -> SynapticCount:
+    return SynapticCount(
+        source=str(document["source"]),
+        rows=_whole(document["rows"]),
+        pairs=_decode(document["pairs"]),
+        accumulators=_whole(document["accumulators"]),
+        rescales=_whole(document["rescales"]),
+        weight_bytes=_whole(document["weight_bytes"]),
+        cache_bytes=_whole(document["cache_bytes"]),
+    )
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise LedgerError(f"expected a whole number of zero or more, found {value!r}")
+    return value
