@@ -27,23 +27,23 @@ class Histogram:
 
     counts: dict[int, int] = field(default_factory=dict)
 
-    def add(self, levels: NDArray[np.integer[Any]], weights: Counts | None = None) -> None:
-        """Count ``levels`` (any shape), each once or ``weights`` times (same shape)."""
-        magnitudes = np.abs(levels.astype(np.int64)).ravel()
-        times = None if weights is None else np.broadcast_to(weights, levels.shape).ravel()
-        small = magnitudes < _DENSE
-        if not small.all():
-            for index in np.flatnonzero(~small):
-                self._increase(int(magnitudes[index]), 1 if times is None else int(times[index]))
-            magnitudes = magnitudes[small]
-            times = None if times is None else times[small]
-        if times is None:
-            dense = np.bincount(magnitudes)
+    def add(self, levels: NDArray[np.integer[Any]], times: int | Counts = 1) -> None:
+        """Count ``levels`` (any shape), each ``times`` over (one number, or an array that fits)."""
+        magnitudes = np.abs(levels.astype(np.int64))
+        if isinstance(times, int):
+            seen, counts = np.unique_counts(magnitudes[magnitudes >= _DENSE])
+            dense = np.bincount(magnitudes[magnitudes < _DENSE]) * times
+            sparse = counts * times
         else:
-            dense = np.zeros(_DENSE, np.int64)
-            np.add.at(dense, magnitudes, times)
+            each = np.broadcast_to(times, levels.shape).astype(np.float64)  # exact below 2**53
+            small = magnitudes < _DENSE
+            dense = np.bincount(magnitudes[small], each[small]).astype(np.int64)
+            seen, where = np.unique(magnitudes[~small], return_inverse=True)
+            sparse = np.bincount(where, each[~small]).astype(np.int64)
         for magnitude in np.flatnonzero(dense):
             self._increase(int(magnitude), int(dense[magnitude]))
+        for magnitude, count in zip(seen, sparse, strict=True):
+            self._increase(int(magnitude), int(count))
 
     def merge(self, other: Histogram, times: int = 1) -> None:
         """Add ``times`` copies of ``other``."""
