@@ -88,6 +88,11 @@ def _room(magnitudes: Counts, steps: Callable[[int], int]) -> int:
     return planes
 
 
+def _popcount(bits: Counts) -> Counts:
+    counts: Counts = np.bitwise_count(bits).astype(np.int64)
+    return counts
+
+
 def _bit_planes(bits: Counts, planes: int) -> NDArray[np.int8]:
     """Bit d of every entry as plane d."""
     result = np.empty((planes, *bits.shape), np.int8)
@@ -120,7 +125,7 @@ def _rate_digits(levels: Levels) -> tuple[Planes, Counts]:
 
 
 def _radix_spikes(magnitudes: Levels) -> Counts:
-    return np.bitwise_count(_magnitudes(magnitudes)).astype(np.int64)
+    return _popcount(_magnitudes(magnitudes))
 
 
 def _radix_steps(highest: int) -> int:
@@ -135,7 +140,7 @@ def _radix_digits(levels: Levels) -> tuple[Planes, Counts]:
 
 def _csd_spikes(magnitudes: Levels) -> Counts:
     found = _magnitudes(magnitudes)
-    return np.bitwise_count(found ^ (3 * found)).astype(np.int64)
+    return _popcount(found ^ (3 * found))
 
 
 def _csd_steps(highest: int) -> int:
@@ -154,7 +159,7 @@ def _csd_digits(levels: Levels) -> tuple[Planes, Counts]:
 
 
 def _graded_spikes(magnitudes: Levels) -> Counts:
-    return (_magnitudes(magnitudes) != 0).astype(np.int64)
+    return np.minimum(_magnitudes(magnitudes), 1)
 
 
 def _graded_steps(highest: int) -> int:

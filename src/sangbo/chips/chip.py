@@ -21,9 +21,9 @@ Provenance: TypeAlias = Literal["silicon", "simulation", "claim", "estimate"]
 PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 
 Execution: TypeAlias = Literal["folded", "stepped"]
-"""``folded``: a level's spikes are added one after the other while its weights are at hand, and each
-neuron is settled once. ``stepped``: the chip runs one time step after the other, and every neuron is
-updated in each of them."""
+"""``folded``: a level's spikes are added one after the other while its weights are at hand, and
+each neuron is settled once. ``stepped``: the chip runs one time step after the other, and every
+neuron is updated in each of them."""
 
 MemoryKind: TypeAlias = Literal["on-chip", "external"]
 

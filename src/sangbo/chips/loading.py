@@ -85,6 +85,7 @@ def _lines(text: str) -> dict[Place, int]:
             parts: Place = tuple(header[2].split("."))
             if header[1] == "[[":
                 arrays[header[2]] = arrays.get(header[2], -1) + 1
+                found.setdefault(parts, number)
                 parts = (*parts, arrays[header[2]])
             table = parts
             found.setdefault(table, number)
@@ -157,9 +158,7 @@ class _Reader:
                 raise self.error((*where, key), "expected this number, found none")
         return MemoryLevel(name, kind, **self.table(where, numbers, MEMORY_FIELDS))
 
-    def table(
-        self, where: Place, entry: Any, fields: Mapping[str, Field]
-    ) -> dict[str, Quantity]:
+    def table(self, where: Place, entry: Any, fields: Mapping[str, Field]) -> dict[str, Quantity]:
         self.mapping(where, entry)
         self.keys(where, entry, set(fields))
         return {k: self.quantity((*where, k), q, fields[k]) for k, q in entry.items()}
@@ -179,9 +178,7 @@ class _Reader:
             value=value,
             unit=field.unit,
             source=self.text((*where, "source"), entry.get("source")),
-            provenance=self.one_of(
-                (*where, "provenance"), entry.get("provenance"), PROVENANCES
-            ),
+            provenance=self.one_of((*where, "provenance"), entry.get("provenance"), PROVENANCES),
         )
 
     def keys(self, where: Place, entry: Mapping[str, Any], known: set[str]) -> None:

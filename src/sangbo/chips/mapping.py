@@ -109,9 +109,7 @@ def accesses(
     return [a for a in found if a.read or a.written] + _level_accesses(ledger, chip, bits)
 
 
-def _level_accesses(
-    ledger: Ledger, chip: Chip, bits: Mapping[str, int] | None
-) -> list[Access]:
+def _level_accesses(ledger: Ledger, chip: Chip, bits: Mapping[str, int] | None) -> list[Access]:
     """Assumption 6, one access per neuron layer that some operation consumes."""
     consumers: dict[str, list[str]] = {}
     for name, count in ledger.operations.items():
@@ -125,9 +123,7 @@ def _level_accesses(
         width = (stored_bits(levels) if bits is None else bits[source]) / 8
         row = max((levels.total * width / c.rows for c in counts if c.rows), default=0.0)
         home = next((m for m in chip.memory if m.holds(row)), chip.memory[-1])
-        readings = sum(
-            -(-c.pairs.total // (levels.total * OUTPUTS_AT_ONCE)) for c in counts
-        )
+        readings = sum(-(-c.pairs.total // (levels.total * OUTPUTS_AT_ONCE)) for c in counts)
         written = levels.total * width / ledger.samples
         found.append(Access("levels", home, written * readings, written))
     return found
@@ -151,7 +147,9 @@ def check(ledger: Ledger, batch: int) -> None:
         raise LedgerError(f"expected a ledger of at least one sample, found {ledger.samples}")
     for name, count in ledger.operations.items():
         if count.source not in ledger.neurons:
-            raise LedgerError(f"expected neurons {count.source!r} of operation {name!r}, found none")
+            raise LedgerError(
+                f"expected neurons {count.source!r} of operation {name!r}, found none"
+            )
 
 
 def _capacity(level: MemoryLevel) -> float:
