@@ -72,6 +72,10 @@ def test_histogram_weights_broadcast() -> None:
     histogram = Histogram()
     histogram.add(np.array([[1, -2], [9999, 2]]), np.array([[3], [5]]))
     assert histogram.counts == {1: 3, 2: 8, 9999: 5}
+    histogram.add(np.array([1, 9999]), 4)
+    assert histogram.counts == {1: 7, 2: 8, 9999: 9}
+    histogram.add(np.array([3, 7000]), 0)
+    assert histogram.counts == {1: 7, 2: 8, 9999: 9}
 
 
 @given(histograms, histograms, st.integers(0, 7))

@@ -29,21 +29,22 @@ class Histogram:
 
     counts: dict[int, int] = field(default_factory=dict)
 
-    def add(self, levels: NDArray[np.integer[Any]], weights: Counts | None = None) -> None:
-        """Count ``levels`` (any shape), each once or ``weights`` times.
+    def add(self, levels: NDArray[np.integer[Any]], times: int | Counts = 1) -> None:
+        """Count ``levels`` (any shape), each ``times`` over.
 
-        ``weights`` are whole numbers of zero or more that broadcast to the shape of ``levels``.
+        ``times`` is a whole number of zero or more, or an array of them that broadcasts to the
+        shape of ``levels``.
         """
         magnitudes = np.abs(levels.astype(np.int64)).ravel()
-        times = None if weights is None else np.broadcast_to(weights, levels.shape).ravel()
+        each = times if isinstance(times, int) else np.broadcast_to(times, levels.shape).ravel()
         small = magnitudes < _DENSE
         if not small.all():
             # Few levels are this large: sorting them is cheaper than a table that reaches them.
             large, place = np.unique(magnitudes[~small], return_inverse=True)
-            self._increase(large, _tally(place, None if times is None else times[~small]))
+            self._increase(large, _tally(place, each if isinstance(each, int) else each[~small]))
             magnitudes = magnitudes[small]
-            times = None if times is None else times[small]
-        dense = _tally(magnitudes, times)
+            each = each if isinstance(each, int) else each[small]
+        dense = _tally(magnitudes, each)
         seen = np.flatnonzero(dense)
         self._increase(seen, dense[seen])
 
@@ -210,10 +211,10 @@ class Ledger:
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
 
-def _tally(places: Counts, times: Counts | None) -> Counts:
+def _tally(places: Counts, times: int | Counts) -> Counts:
     """How often each place 0, 1, 2 … occurs, each occurrence counted ``times``."""
-    if times is None:
-        return np.bincount(places).astype(np.int64)
+    if isinstance(times, int):
+        return np.bincount(places).astype(np.int64) * times
     tally = np.zeros(int(places.max(initial=-1)) + 1, np.int64)
     np.add.at(tally, places, times)  # bincount would weigh in float64
     return tally
