@@ -1,4 +1,4 @@
-"""How long work tells what it does, without knowing who listens."""
+"""How long work tells how far it is: the caller gives a function, and draws what it likes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Progress: TypeAlias = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, from 0 to 1."""
+"""Called with what is being done and the fraction of it that is done, 0 to 1."""
 
 
-def silent(activity: str, share: float) -> None:
-    """A `Progress` that tells nobody."""
+def silent(doing: str, fraction: float) -> None:
+    """The `Progress` that shows nothing."""

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from sangbo.convert.sites import Site
-from sangbo.convert.weights import Grid
+from sangbo.convert.weights import stored
 from sangbo.engines.base import Array
 from sangbo.graph import Attention, Embedding, Graph, Linear, Neuron, Operation, Weight
+from sangbo.sources import Grid
 
 
 def complementary(
@@ -32,7 +33,7 @@ def complementary(
     tensors: dict[str, Array] = {}
     weights: dict[str, Weight] = {}
     for name, grid in grids.items():
-        weights[name], held = grid.weight(name)
+        weights[name], held = stored(name, grid)
         tensors.update(held)
     by_name = {site.name: site for site in thresholds}
     for site, theta in thresholds.items():

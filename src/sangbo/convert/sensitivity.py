@@ -3,8 +3,9 @@
 For every site and a row of candidate thresholds, on calibration sequences:
 
 * *divergence*: ½·mean over tokens of Σ g²·(x − θ·n)², the second-order estimate of how far the
-  network's predictions move (nats per token), where g = ∂ log p(label) / ∂x and labels are what
-  the network itself said next (Fisher information; Amari). Rounding errors count as independent.
+  network's predictions move (nats per token), where g = ∂ log p(label) / ∂x and the labels are
+  drawn from the network's own predictions (Fisher information). Rounding errors count as
+  independent.
 * *price*: mean over tokens of Σ fan-out · price(|n|), where a level costs its spikes or one MAC,
   whichever is cheaper (in units of one accumulate).
 """
@@ -54,7 +55,7 @@ def measure(
     price: Prices,
     progress: Progress = silent,
 ) -> list[Candidates]:
-    """Candidates of every site from ``sequences`` of tokens, each at least two long.
+    """Candidates of every site from ``sequences`` of tokens.
 
     Args:
         graph: the float graph of a language model.
@@ -74,15 +75,15 @@ def measure(
     kept = [o.output for o in graph.operations]
     for step, tokens in enumerate(sequences):
         progress("measuring sensitivity", step / len(sequences))
-        rows = len(tokens) - 1
+        rows = len(tokens)
         index = np.arange(rows, dtype=np.int32)
-        inputs = {"tokens": tokens[:-1], "positions": index, "selected": index}
+        inputs = {"tokens": tokens, "positions": index, "selected": index}
         values = engine.run(inputs, [Segment(engine.cache(rows), rows)], keep=kept)
         values.update(inputs)
         for operation in graph.operations:
             if isinstance(operation, Attention):
                 values[f"{operation.output}.probability"] = probabilities(operation, values)
-        seed = label_gradient(values["logits"], tokens[1:])
+        seed = label_gradient(values["logits"], rng)
         gradients = backward(graph, values, "logits", seed, names)
         chosen = np.sort(rng.permutation(rows)[:_ROWS])
         for site in sites:
@@ -102,10 +103,14 @@ def measure(
     return [found[s.name] for s in sites]
 
 
-def label_gradient(logits: Real, labels: Index) -> Real:
-    """∂ Σ log p(label) / ∂ logits = onehot − softmax. (rows, vocabulary), (rows,)."""
+def label_gradient(logits: Real, rng: np.random.Generator) -> Real:
+    """∂ Σ log p(label) / ∂ logits = onehot − softmax, labels drawn from p. (rows, vocabulary)."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    gradient: Real = -(shifted / shifted.sum(axis=-1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=-1, keepdims=True)
+    reached = np.cumsum(probabilities, axis=-1, dtype=np.float64)
+    drawn = rng.random((len(logits), 1)) * reached[:, -1:]
+    labels = (reached <= drawn).sum(axis=-1)
+    gradient: Real = -probabilities
     gradient[np.arange(len(labels)), labels] += 1
     return gradient
 

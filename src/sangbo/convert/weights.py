@@ -1,43 +1,18 @@
-"""Float weights to integers on a grid, and grids that a file already holds."""
+"""Float weights to integers on a grid, and the choice between our grids and a file's own."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from sangbo.engines.base import Array, Real
 from sangbo.errors import ConversionError
-from sangbo.graph import Weight
+from sangbo.graph import Embedding, Graph, Linear, Weight
+from sangbo.progress import Progress
+from sangbo.sources import Grid
 
 GROUP = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Integers of a weight with their scales, stored as `sangbo.graph.Weight` says.
-
-    Attributes:
-        bits: 8 or 4.
-        group: inputs that share a scale.
-        values: int8 (outputs, inputs), or uint8 (outputs, inputs // 2) for 4 bits.
-        scale: float16 or float32 (outputs, inputs // group).
-        minimum: as ``scale``, or None.
-    """
-
-    bits: int
-    group: int
-    values: Array
-    scale: Array
-    minimum: Array | None = None
-
-    def weight(self, name: str) -> tuple[Weight, dict[str, Array]]:
-        """The weight called ``name`` and the tensors that hold it."""
-        tensors = {name: self.values, f"{name}.scale": self.scale}
-        if self.minimum is not None:
-            tensors[f"{name}.minimum"] = self.minimum
-        minimum = None if self.minimum is None else f"{name}.minimum"
-        return Weight(name, self.bits, self.group, f"{name}.scale", minimum), tensors
 
 
 def per_channel(weights: Real) -> Grid:
@@ -52,7 +27,7 @@ def four_bit(weights: Real) -> Grid:
     """4 bits in groups of 32 inputs: scale and minimum span each group, q = 0…15.
 
     Raises:
-        ConversionError: where the inputs are not a multiple of 32.
+        ConversionError: where the inputs are not a multiple of 32, or leave float16's range.
     """
     outputs, inputs = weights.shape
     if inputs % GROUP:
@@ -60,13 +35,44 @@ def four_bit(weights: Real) -> Grid:
             f"expected a multiple of {GROUP} inputs for 4-bit weights, found {inputs}"
         )
     groups = weights.reshape(outputs, -1, GROUP)
-    minimum = groups.min(axis=-1).astype(np.float16)
-    span = groups.max(axis=-1) - minimum.astype(np.float32)
-    scale = np.where(span > 0, span / np.float32(15), np.float32(1)).astype(np.float16)
-    safe = np.where(scale > 0, scale, np.float16(1)).astype(np.float32)
-    steps = (groups - minimum[..., None].astype(np.float32)) / safe[..., None]
-    values = np.clip(np.rint(steps), 0, 15).astype(np.uint8).reshape(outputs, inputs)
-    packed = values[:, 0::2] | (values[:, 1::2] << 4)
-    if not np.isfinite(minimum).all() or not np.isfinite(scale).all():
+    if np.abs(weights).max() > np.finfo(np.float16).max / 2:
         raise ConversionError("expected weights within the range of float16, found larger ones")
-    return Grid(4, GROUP, packed, scale, minimum)
+    minimum = groups.min(axis=-1).astype(np.float16)
+    base = minimum.astype(np.float32)
+    span = (groups.max(axis=-1) - base) / np.float32(15)
+    scale = np.where(span > 0, span, np.float32(1)).astype(np.float16)
+    scale = np.where(scale > 0, scale, np.float16(1))
+    steps = (groups - base[..., None]) / scale[..., None].astype(np.float32)
+    values = np.clip(np.rint(steps), 0, 15).astype(np.uint8).reshape(outputs, inputs)
+    return Grid(4, GROUP, values[:, 0::2] | (values[:, 1::2] << 4), scale, minimum)
+
+
+def quantise(
+    graph: Graph, bits: int, held: Mapping[str, Grid], progress: Progress
+) -> dict[str, Grid]:
+    """A grid for the weight of every Linear of a float graph.
+
+    With 8 bits every weight gets `per_channel`. With 4 bits a weight keeps the grid that its file
+    holds; the others get `four_bit`, but a table that is also an embedding keeps 8 bits.
+    """
+    tables = {o.weight.values for o in graph.operations if isinstance(o, Embedding)}
+    names = dict.fromkeys(o.weight.values for o in graph.operations if isinstance(o, Linear))
+    grids: dict[str, Grid] = {}
+    for step, name in enumerate(names):
+        progress("rounding weights", step / len(names))
+        if bits == 4 and name in held:
+            grids[name] = held[name]
+        elif bits == 4 and name not in tables:
+            grids[name] = four_bit(graph.tensors[name])
+        else:
+            grids[name] = per_channel(graph.tensors[name])
+    return grids
+
+
+def stored(name: str, grid: Grid) -> tuple[Weight, dict[str, Array]]:
+    """The weight called ``name`` and the tensors that hold its grid."""
+    tensors = {name: grid.values, f"{name}.scale": grid.scale}
+    if grid.minimum is None:
+        return Weight(name, grid.bits, grid.group, f"{name}.scale"), tensors
+    tensors[f"{name}.minimum"] = grid.minimum
+    return Weight(name, grid.bits, grid.group, f"{name}.scale", f"{name}.minimum"), tensors
