@@ -67,8 +67,8 @@ def test_chips_are_judged_apart() -> None:
     text = chips.verdict(found)
     assert text.startswith("Spiking paid on a (spiking")
     assert "; it lost on b (" in text
-    assert "; c cannot execute both, so nothing is compared there" in text
-    assert chips.verdict(found[4:]).startswith("C cannot execute both")
+    assert "; nothing is compared on c, which cannot execute both (modelled" in text
+    assert chips.verdict(found[4:]).startswith("Nothing is compared on c, which")
 
 
 def test_nothing_to_judge() -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sangbo import chips
 from sangbo.chips import Price
+from sangbo.chips.price import LABELS
 from sangbo.ledger import Ledger
 from sangbo.report import energy_markdown, energy_table, price_document, run_energy
 
@@ -44,7 +45,7 @@ def test_price_document(prices: list[Price]) -> None:
             assert energy["total"] == pytest.approx(energy["compute"] + energy["memory"])
             assert energy["memory"] == pytest.approx(sum(energy["levels"].values()))
         labels = {text.split(",")[0].split(":")[0] for text in entry["basis"].values()}
-        assert labels <= {"measured", "counted", "modelled", "published"}
+        assert labels <= set(LABELS)
     assert document["entries"][0]["relative_to_dense"] == 1
 
 

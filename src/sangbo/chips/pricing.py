@@ -150,10 +150,7 @@ def break_even(chip: Chip, operand: str = "int8", total: str = "int32") -> float
 def _event_energies(chip: Chip, code: Code) -> tuple[float | None, float | None, float]:
     """Energy of a MAC, of one spike at one target, and of one spike sent; None: no such unit."""
     mac = chip.energy("mac") if chip.dense else None
-    accumulate = chip.energy("accumulate") if chip.spiking else None
-    per_target = mac if code.multiplies and chip.spiking else accumulate
-    if code.multiplies and mac is None:
-        per_target = None
+    per_target = (mac if code.multiplies else chip.energy("accumulate")) if chip.spiking else None
     per_spike = (chip.energy("spike") or 0.0) + (chip.energy("transport") or 0.0)
     return mac, per_target, per_spike
 

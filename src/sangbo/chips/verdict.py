@@ -45,7 +45,7 @@ def verdict(prices: Sequence[Price]) -> str:
     if lost:
         parts.append(f"it lost on {'; on '.join(lost)}")
     if alone:
-        parts.append(f"{' and '.join(alone)} cannot execute both, so nothing is compared there")
+        parts.append(f"nothing is compared on {' and '.join(alone)}, which cannot execute both")
     if not parts:
         return "There are no prices to judge."
     if not paid and len(alone) < len(groups):
