@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sangbo import __version__, chips, codes, graph
+from sangbo import chips, codes, graph
+from sangbo._version import __version__
 from sangbo.convert.allocate import Choice, allocate
 from sangbo.convert.calibrate import from_tokens, self_generated
 from sangbo.convert.equalise import equalise, find_seams
