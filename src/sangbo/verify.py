@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from sangbo._version import __version__
+from sangbo.convert import Settings, texts
 from sangbo.engines import Reference, Segment
 from sangbo.engines.base import Engine, Index, Real
 from sangbo.errors import SangboError
@@ -143,7 +144,7 @@ class Certificate:
 
 def verify(
     network: Network,
-    text: str,
+    text: str | None = None,
     *,
     original: Source | None = None,
     tokens: int | None = None,
@@ -154,7 +155,8 @@ def verify(
 
     Args:
         network: what was converted.
-        text: prose that was not used in calibration.
+        text: prose that was not used in calibration; without one the original network writes
+            some, from another seed than the calibration's.
         original: the network it came from; read from where it came if not given.
         tokens: most tokens of the text to predict; all by default.
         allowed: largest relative change of perplexity that passes.
@@ -163,12 +165,15 @@ def verify(
     Raises:
         SangboError: where the text is too short, or the original cannot be found.
     """
-    ids = np.asarray(network.text_tokenizer().encode(text), np.int32)
-    if tokens is not None:
-        ids = ids[: tokens + 1]
     source = original or _original(network, progress)
+    if text is None:
+        seed = network.conversion.get("settings", {}).get("seed", 0) + 1
+        passages = texts(source, Settings(seed=seed), None, progress)
+    else:
+        passages = [np.asarray(network.text_tokenizer().encode(text), np.int32)]
+    passages = _first(passages, tokens)
     reference = Reference(network.graph)
-    comparison = compare(Reference(source.graph), reference, ids, progress)
+    comparison = compare(Reference(source.graph), reference, passages, progress)
     record = {
         "original": {"name": source.graph.name, **source.origin},
         "converted": {
@@ -176,7 +181,11 @@ def verify(
             "sha256": graph_hash(network.graph),
             "settings": network.conversion.get("settings", {}),
         },
-        "text": {"sha256": hashlib.sha256(text.encode()).hexdigest(), "tokens": len(ids)},
+        "text": {
+            "kind": "written by the original" if text is None else "given",
+            "tokens": sum(len(p) for p in passages),
+            "sha256": hashlib.sha256(b"".join(p.tobytes() for p in passages)).hexdigest(),
+        },
         "versions": {
             "sangbo": __version__,
             "numpy": np.__version__,
@@ -187,14 +196,30 @@ def verify(
     return Certificate(comparison, {}, allowed, record)
 
 
+def _first(passages: Sequence[Index], tokens: int | None) -> list[Index]:
+    """As much of ``passages`` as predicts at most ``tokens`` tokens."""
+    if tokens is None:
+        return list(passages)
+    kept, left = [], tokens
+    for passage in passages:
+        if left > 0:
+            kept.append(passage[: left + 1])
+            left -= len(kept[-1]) - 1
+    return kept
+
+
 def compare(
-    original: Engine[Any], converted: Engine[Any], ids: Sequence[int] | Index, progress: Progress
+    original: Engine[Any],
+    converted: Engine[Any],
+    passages: Sequence[Index],
+    progress: Progress = silent,
 ) -> Comparison:
-    """Perplexities, agreement and divergence of two engines on the tokens ``ids``."""
+    """Perplexities, agreement and divergence of two engines on texts of tokens."""
     losses = np.zeros(2)
     agreed, divergence, count = 0, 0.0, 0
-    for read, following in windows(ids, CONTEXT):
-        progress("comparing", count / (len(ids) - 1))
+    total = sum(len(p) - 1 for p in passages)
+    for read, following in (w for p in passages for w in windows(p, CONTEXT)):
+        progress("comparing", count / total)
         first, second = (log_softmax(_logits(e, read)) for e in (original, converted))
         rows = np.arange(len(following))
         losses -= [first[rows, following].sum(), second[rows, following].sum()]
