@@ -1,6 +1,7 @@
 // A graph as native operations: built once, then run by any number of callers.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -45,8 +46,26 @@ struct Encoding {
   std::size_t extra_counts;
   std::size_t sums;
   std::size_t magnitudes;  // Σ |n| as int64
+  std::size_t digits;      // number of its Digits
 
   [[nodiscard]] std::size_t padded() const { return groups * padded_group(group); }
+};
+
+// How many bits the low digits of an encoding get: with fewer, kernels sum more products in 16 bits,
+// but more levels need further digits. The choice follows what earlier runs saw and never changes a
+// result.
+class Digits {
+ public:
+  [[nodiscard]] int bits() const { return bits_.load(std::memory_order_relaxed); }
+  // Notes the levels of a sampled row.
+  void sample(const std::int32_t* levels, std::size_t count);
+  // Chooses for the runs to come.
+  void choose();
+
+ private:
+  std::atomic<int> bits_{6};
+  std::atomic<std::uint64_t> fours_{0};
+  std::array<std::atomic<std::uint64_t>, 3> over_{};  // fours with levels beyond 5, 6, 7 bits
 };
 
 struct Value {
@@ -153,6 +172,7 @@ class Program {
   [[nodiscard]] const Value& value(ValueId id) const { return values_[id]; }
   [[nodiscard]] const Place& place(std::size_t id) const { return places_[id]; }
   [[nodiscard]] const PackedWeight& packed(std::size_t id) const { return *weights_[id]; }
+  [[nodiscard]] Digits& digits(std::size_t id) const { return *digits_[id]; }
   [[nodiscard]] std::size_t packed_bytes() const;
   // The tally of a value of levels, or of an operation's further tallies.
   [[nodiscard]] std::size_t tally(ValueId value, std::size_t which = 0) const;
@@ -189,6 +209,7 @@ class Program {
   std::vector<Place> places_;
   std::vector<Slot> slots_;
   std::vector<Stage> stages_;
+  std::vector<std::unique_ptr<Digits>> digits_;
   std::vector<std::unique_ptr<PackedWeight>> weights_;
   std::vector<CacheShape> caches_;
   std::size_t domains_ = 0;

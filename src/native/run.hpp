@@ -41,6 +41,11 @@ class Run {
     return *at<std::int32_t>(plain(value), row);
   }
 
+  // Bits of the low digits of an encoding, the same throughout the run.
+  [[nodiscard]] int low_bits(const Encoding& e) const {
+    return kernels().counts_bits ? program_.digits(e.digits).bits() : 7;
+  }
+
   // Segment and position of each row of domain 0.
   struct Where {
     std::uint32_t segment;

@@ -85,7 +85,10 @@ void attend_rows(AttendTask& task) {
   const std::size_t pairs = (task.size + 1) / 2;
   const auto* keys = static_cast<const Element*>(task.keys);
   for (std::size_t p = 0; p < padded; p += kPanel) {
-    typename V::Sums sums[Rows]{};
+    typename V::Sums sums[Rows];
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::none();
+    }
     pair_product<V, Rows>(keys + 2 * pairs * p, rows, pairs, sums);
     for (int r = 0; r < Rows; ++r) {
       V::write(task.scores + static_cast<std::size_t>(r) * task.stride + p, sums[r]);
@@ -102,7 +105,10 @@ void attend_rows(AttendTask& task) {
   }
   const auto* values = static_cast<const Element*>(task.values);
   for (std::size_t c = 0; c < task.size; c += kPanel) {
-    typename V::Sums sums[Rows]{};
+    typename V::Sums sums[Rows];
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::none();
+    }
     pair_product<V, Rows>(values, rows, padded / 2, sums);
     values += task.values_stride;
     for (int r = 0; r < Rows; ++r) {
@@ -142,6 +148,7 @@ struct Wide {
   struct Pairs {
     std::uint32_t v[2 * kPanel];
   };
+  static Sums none() { return {}; }
   static Pairs pairs(const std::int32_t* p) {
     Pairs w;
     __builtin_memcpy(&w, p, sizeof w);

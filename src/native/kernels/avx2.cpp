@@ -35,7 +35,7 @@ struct Avx2 : Halves {
 }  // namespace
 
 const Kernels kAvx2 = {
-    "avx2", Avx2::offset, linear<Avx2>, attend<Avx2>, settle, split,  total, rms, layer,
+    "avx2", !Avx2::direct, Avx2::offset, linear<Avx2>, attend<Avx2>, settle, split,  total, rms, layer,
     silu,   gelu_tanh,    add,          multiply,     rotate,
 };
 

@@ -13,6 +13,7 @@ struct Halves {
   using Narrow = Sums;
   using Four = __m256i;
 
+  static Sums none() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
   static Weights weights(const std::uint8_t* p) {
     const auto* q = reinterpret_cast<const __m256i*>(p);
     return {{_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)}};

@@ -20,6 +20,7 @@ struct Avx512Vnni {
   using Four = __m512i;
   using Reals = __m512;
 
+  static Sums none() { return _mm512_setzero_si512(); }
   static Weights weights(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
   static Weights nibbles(Weights w, bool high) {
     return _mm512_and_si512(high ? _mm512_srli_epi16(w, 4) : w, _mm512_set1_epi8(15));
@@ -67,7 +68,7 @@ struct Avx512Vnni {
 }  // namespace
 
 const Kernels kAvx512Vnni = {
-    "avx512-vnni", Avx512Vnni::offset, linear<Avx512Vnni>, attend<Avx512Vnni>, settle, split,
+    "avx512-vnni", !Avx512Vnni::direct, Avx512Vnni::offset, linear<Avx512Vnni>, attend<Avx512Vnni>, settle, split,
     total,         rms,                layer,              silu,               gelu_tanh, add,
     multiply,      rotate,
 };

@@ -30,7 +30,7 @@ struct AvxVnni : Halves {
 }  // namespace
 
 const Kernels kAvxVnni = {
-    "avx-vnni", AvxVnni::offset, linear<AvxVnni>, attend<AvxVnni>, settle, split,  total, rms,
+    "avx-vnni", !AvxVnni::direct, AvxVnni::offset, linear<AvxVnni>, attend<AvxVnni>, settle, split,  total, rms,
     layer,      silu,            gelu_tanh,       add,             multiply, rotate,
 };
 

@@ -72,6 +72,7 @@ struct AttendTask {
 
 struct Kernels {
   const char* name;
+  bool counts_bits;  // whether fewer bits in the low digits make linear operations faster
   int weight_offset;  // what packing adds to an 8-bit weight: 128 for unsigned bytes, else 0
 
   // Fills out[rows][panels·16].

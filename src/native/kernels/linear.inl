@@ -17,6 +17,7 @@ struct Cursor {
 template <class V, int Rows, int Bits>
 inline void add_extras(Cursor<V, Rows>& cursor, std::size_t end, const std::uint8_t* panel,
                        typename V::Sums* sums) {
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     while (cursor.next[r] != cursor.end[r] && cursor.next[r]->place < end) {
       const Extra& extra = *cursor.next[r]++;
@@ -24,10 +25,8 @@ inline void add_extras(Cursor<V, Rows>& cursor, std::size_t end, const std::uint
       const typename V::Weights w =
           Bits == 8 ? V::weights(panel + 64 * place)
                     : V::nibbles(V::weights(panel + 64 * (place / 2)), place % 2 != 0);
-      typename V::Part part{};
-      part = V::multiply_add(part, w, V::four(extra.digits));
-      typename V::Sums sum{};
-      sum = V::drain(sum, part);
+      const typename V::Part part = V::multiply_add(V::none(), w, V::four(extra.digits));
+      const typename V::Sums sum = V::drain(V::none(), part);
       sums[r] = V::add_shifted(sums[r], sum, extra.shift);
     }
   }
@@ -39,10 +38,13 @@ inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low,
   constexpr std::size_t kSteps = Steps;
   std::size_t k = 0;
   while (k < quads) {
-    typename V::Part part[Rows]{};
-    if constexpr (V::direct) {
-      for (int r = 0; r < Rows; ++r) {
+    typename V::Part part[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      if constexpr (V::direct) {
         part[r] = sums[r];
+      } else {
+        part[r] = V::none();
       }
     }
     const std::size_t count = quads - k < kSteps ? quads - k : kSteps;
@@ -66,7 +68,7 @@ inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low,
     };
     constexpr std::size_t kStride = Bits == 8 ? 1 : 2;
     if (count == kSteps) {
-#pragma GCC unroll 4
+#pragma GCC unroll 16
       for (std::size_t s = 0; s < kSteps; s += kStride) {
         one(s);
       }
@@ -75,6 +77,7 @@ inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low,
         one(s);
       }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       if constexpr (V::direct) {
         sums[r] = part[r];
@@ -93,17 +96,23 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
   const std::uint8_t* values = task.values + panel * fours * (Bits == 8 ? 64 : 32);
   const std::int8_t* low[Rows];
   Cursor<V, Rows> cursor;
-  typename V::Reals y[Rows]{};
+  typename V::Reals y[Rows];
   bool extras = false;
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     const std::size_t at = row + static_cast<std::size_t>(r);
     low[r] = levels.low + at * levels.low_stride;
     cursor.next[r] = levels.extras + at * levels.extras_stride;
     cursor.end[r] = cursor.next[r] + levels.extra_counts[at];
     extras = extras || levels.extra_counts[at] != 0;
+    y[r] = V::all(0.0F);
   }
   for (std::size_t g = 0; g < task.groups; ++g) {
-    typename V::Sums sums[Rows]{};
+    typename V::Sums sums[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::none();
+    }
     sum_group<V, Rows, Bits, Steps>(values + g * task.quads * (Bits == 8 ? 64 : 32), low,
                                     task.quads, sums);
     if (extras) {
@@ -111,6 +120,7 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
     }
     const std::size_t at = (panel * task.groups + g) * kPanel;
     const typename V::Reals scale = V::reals(task.scales, at, task.half);
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
       const std::size_t sum_at = (row + static_cast<std::size_t>(r)) * levels.sums_stride + g;
       const std::int32_t total = levels.sums[sum_at];
@@ -125,6 +135,7 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
       low[r] += 4 * task.quads;
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
     typename V::Reals result = V::times(y[r], V::all(task.threshold));
     if (task.bias != nullptr) {
@@ -139,8 +150,8 @@ using LinearTile = void (*)(const LinearTask&, std::size_t, std::size_t);
 
 template <class V, int Rows>
 LinearTile choose_steps(const LinearTask& task) {
-  if (task.bits == 4) {
-    return linear_tile<V, Rows, 4, 16>;
+  if (task.bits == 4) {  // 16 products of up to 2·15·64 fit 16 bits
+    return task.quads % 16 == 0 ? linear_tile<V, Rows, 4, 16> : linear_tile<V, Rows, 4, 8>;
   }
   if constexpr (!V::direct) {
     if (task.levels.low_bits == 6) {

@@ -30,6 +30,10 @@ struct Neon {
   using Part = Sums;
   using Four = int8x16_t;
 
+  static Sums none() {
+    const int32x4_t v = vdupq_n_s32(0);
+    return {{v, v, v, v}};
+  }
   static Weights weights(const std::uint8_t* p) {
     const auto* q = reinterpret_cast<const std::int8_t*>(p);
     return {{vld1q_s8(q), vld1q_s8(q + 16), vld1q_s8(q + 32), vld1q_s8(q + 48)}};
@@ -125,7 +129,7 @@ struct Neon {
 }  // namespace
 
 const Kernels kNeonDotprod = {
-    "neon-dotprod", Neon::offset, linear<Neon>, attend<Neon>, settle, split,  total, rms, layer,
+    "neon-dotprod", !Neon::direct, Neon::offset, linear<Neon>, attend<Neon>, settle, split,  total, rms, layer,
     silu,           gelu_tanh,    add,          multiply,     rotate,
 };
 

@@ -88,7 +88,7 @@ struct Plain : Wide {
 }  // namespace
 
 const Kernels kPortable = {
-    "portable",   Plain::offset, linear<Plain>, attend<Plain>, settle, split,  total, rms, layer,
+    "portable", !Plain::direct, Plain::offset, linear<Plain>, attend<Plain>, settle, split,  total, rms, layer,
     silu,         gelu_tanh,     add,           multiply,      rotate,
 };
 

@@ -45,7 +45,7 @@ class Linear final : public Job {
     task.levels.extra_counts = run.at<std::uint32_t>(e.extra_counts, 0);
     task.levels.sums = run.at<std::int32_t>(e.sums, 0);
     task.levels.sums_stride = e.groups;
-    task.levels.low_bits = 7;
+    task.levels.low_bits = run.low_bits(e);
     task.bias = bias_.empty() ? nullptr : bias_.data();
     task.threshold = threshold_;
     task.out = run.reals(output_, 0);

@@ -40,6 +40,8 @@ class Neuron final : public RowOperation {
   }
 
  private:
+  static constexpr std::size_t kSampled = 8;
+
   static std::size_t longest_encoding(const Value& value) {
     std::size_t longest = 0;
     for (const Encoding& encoding : value.encodings) {
@@ -62,8 +64,11 @@ class Neuron final : public RowOperation {
       }
       source = spread;
     }
+    if (kernels.counts_bits && row % kSampled == 0) {
+      run.program().digits(e.digits).sample(source, e.padded());
+    }
     const std::size_t extras =
-        kernels.split(source, e.padded(), 7, run.at<std::int8_t>(e.low, row),
+        kernels.split(source, e.padded(), run.low_bits(e), run.at<std::int8_t>(e.low, row),
                       run.at<Extra>(e.extras, row));
     *run.at<std::uint32_t>(e.extra_counts, row) = static_cast<std::uint32_t>(extras);
   }
