@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,9 +80,14 @@ class Tokenizer:
             control: whether control tokens written in the text become those tokens.
             affixes: whether the tokens that the network expects around a text are added (for some,
                 one that begins it).
+
+        Raises:
+            SourceError: where the text has lone surrogates, or the tokenizer's file was broken in
+                a way that shows only now.
         """
         inner = self._control if control else self._plain
-        ids: list[int] = inner.encode(text, add_special_tokens=affixes).ids
+        with library("expected a text that the tokenizer can take"):
+            ids: list[int] = inner.encode(text, add_special_tokens=affixes).ids
         return ids
 
     def decode(self, ids: Sequence[int], *, control: bool = False) -> str:
@@ -185,12 +191,24 @@ class Stream:
             self._ids, self._given = last, len(kept)
 
 
+@contextmanager
+def library(expected: str) -> Iterator[None]:
+    """Turn what the ``tokenizers`` library raises into a `SourceError` that says ``expected``.
+
+    It raises nothing narrower than `Exception`, and its panics are not even that.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - see above
+        raise SourceError(f"{expected}: {error}") from None
+
+
 def parse(text: str, where: str) -> tokenizers.Tokenizer:
     """A tokenizer of the ``tokenizers`` library from its JSON; `SourceError` where it is broken."""
-    try:
+    with library(f"expected {where} to hold a tokenizer"):
         return tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-        raise SourceError(f"expected {where} to hold a tokenizer: {error}") from None
 
 
 def _known(inner: tokenizers.Tokenizer, text: str) -> int:
