@@ -33,3 +33,11 @@ class ChipError(SangboError):
 
 class LedgerError(SangboError):
     """A ledger, or the file that holds one, is not usable."""
+
+
+class CodeError(SangboError):
+    """A level cannot be written in a spike code, or the code has no such name."""
+
+
+class PriceError(SangboError):
+    """A price was asked for that cannot be worked out."""
