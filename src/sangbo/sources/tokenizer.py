@@ -28,7 +28,7 @@ END_TOKENS = (
 """Control tokens that end a turn or a text in the networks that have them."""
 
 _UNFINISHED = "�"
-_LONGEST_UNFINISHED = 3
+_LONGEST_CHARACTER = 4
 
 
 class Tokenizer:
@@ -156,39 +156,38 @@ class Tokenizer:
 class Stream:
     """Decodes ids one by one and never gives half a character.
 
-    The texts of all `push` and of `finish` together are the text of all ids. (The library's own
-    `DecodeStream` fails on bytes that are no UTF-8 and keeps an unfinished end to itself.)
+    The texts of all `push` and of `finish` together are the text of all ids, where these are
+    UTF-8. (The library's own `DecodeStream` fails on what is not, and keeps an unfinished end.)
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._ids: list[int] = []
+        self._before: list[int] = []  # ends with a whole character; decoders look back at it
+        self._new: list[int] = []
         self._given = 0
 
     def push(self, token: int) -> str:
         """The text that is certain now that ``token`` has come; may be empty."""
-        self._ids.append(token)
-        text = self._tokenizer.decode(self._ids)
+        self._new.append(token)
+        text = self._tokenizer.decode(self._before + self._new)
         unfinished = len(text) - len(text.rstrip(_UNFINISHED))
-        stop = len(text) - min(unfinished, _LONGEST_UNFINISHED)
+        if unfinished and len(self._new) < _LONGEST_CHARACTER:
+            return ""
+        stop = len(text) - min(unfinished, _LONGEST_CHARACTER - 1)
         piece = text[self._given : stop]
         self._given = max(self._given, stop)
         if not unfinished:
-            self._forget(text)
+            alone = self._tokenizer.decode(self._new)
+            self._before = self._new if alone else self._before + self._new
+            self._given = len(alone or text)
+            self._new = []
         return piece
 
     def finish(self) -> str:
         """The rest: what was held back as an unfinished character."""
-        rest = self._tokenizer.decode(self._ids)[self._given :]
-        self._ids, self._given = [], 0
+        rest = self._tokenizer.decode(self._before + self._new)[self._given :]
+        self._before, self._new, self._given = [], [], 0
         return rest
-
-    def _forget(self, text: str) -> None:
-        """Keep the last token alone: decoders treat the first of a text differently."""
-        last = self._ids[-1:]
-        kept = self._tokenizer.decode(last)
-        if kept and text.endswith(kept):
-            self._ids, self._given = last, len(kept)
 
 
 @contextmanager
