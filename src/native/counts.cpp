@@ -5,21 +5,24 @@ namespace sangbo {
 template <class Level>
 void Tally::add_levels(const Level* levels, std::size_t count, std::uint64_t times) {
   // Four tables, so that equal neighbours do not wait for each other's store.
-  std::array<std::array<std::uint32_t, kSmall>, 4> tables{};
+  std::array<std::array<std::uint32_t, kFast>, 4> tables{};
   constexpr std::size_t kBlock = 1U << 30;  // a table's entries stay within 32 bits
   for (std::size_t from = 0; from < count; from += kBlock) {
     const std::size_t end = count - from < kBlock ? count : from + kBlock;
     for (std::size_t i = from; i < end; ++i) {
       const std::int64_t n = levels[i];
       const auto magnitude = static_cast<std::uint64_t>(n < 0 ? -n : n);
-      if (magnitude < kSmall) [[likely]] {
+      if (magnitude < kFast) [[likely]] {
         ++tables[i % 4][magnitude];
+      } else if (magnitude < kSmall) {
+        small_[magnitude] += times;
       } else {
         large_[static_cast<std::int64_t>(magnitude)] += times;
       }
     }
-    for (std::size_t m = 0; m < kSmall; ++m) {
-      const std::uint64_t seen = std::uint64_t{tables[0][m]} + tables[1][m] + tables[2][m] + tables[3][m];
+    for (std::size_t m = 0; m < kFast; ++m) {
+      const std::uint64_t seen =
+          std::uint64_t{tables[0][m]} + tables[1][m] + tables[2][m] + tables[3][m];
       small_[m] += seen * times;
     }
     tables = {};

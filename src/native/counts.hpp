@@ -18,6 +18,7 @@ class Tally {
   void merge_into(std::map<std::int64_t, std::uint64_t>& into) const;
 
  private:
+  static constexpr std::size_t kFast = 64;
   static constexpr std::size_t kSmall = 256;
 
   template <class Level>

@@ -284,10 +284,9 @@ ValueId Program::attention(std::string name, ValueId query, ValueId key, ValueId
   cache.heads = shape.key_heads;
   cache.size = values_[key].channels / shape.key_heads;
   const int cached = std::max(value_levels_[key], value_levels_[value]);
-  const int against = std::max(value_levels_[query], static_cast<int>(shape.highest));
   constexpr int kByte = std::numeric_limits<std::int8_t>::max();
   constexpr int kShort = std::numeric_limits<std::int16_t>::max();
-  cache.element = against > kShort || cached > kShort ? 4 : cached > kByte ? 2 : 1;
+  cache.element = cached > kShort ? 4 : cached > kByte ? 2 : 1;
   const std::size_t layer = caches_.size();
   caches_.push_back(cache);
   const std::size_t appended = read({key, value}, true, domain);

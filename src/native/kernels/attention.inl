@@ -86,6 +86,7 @@ void attend_rows(AttendTask& task) {
   const auto* keys = static_cast<const Element*>(task.keys);
   for (std::size_t p = 0; p < padded; p += kPanel) {
     typename V::Sums sums[Rows];
+#pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {
       sums[r] = V::none();
     }
@@ -106,6 +107,7 @@ void attend_rows(AttendTask& task) {
   const auto* values = static_cast<const Element*>(task.values);
   for (std::size_t c = 0; c < task.size; c += kPanel) {
     typename V::Sums sums[Rows];
+#pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {
       sums[r] = V::none();
     }
@@ -149,9 +151,12 @@ struct Wide {
     std::uint32_t v[2 * kPanel];
   };
   static Sums none() { return {}; }
-  static Pairs pairs(const std::int32_t* p) {
+  template <class Element>
+  static Pairs pairs(const Element* p) {
     Pairs w;
-    __builtin_memcpy(&w, p, sizeof w);
+    for (std::size_t i = 0; i < 2 * kPanel; ++i) {
+      w.v[i] = static_cast<std::uint32_t>(static_cast<std::int32_t>(p[i]));
+    }
     return w;
   }
   static Sums multiply_pairs(Sums sums, const Pairs& w, const std::int32_t* pair) {
@@ -189,8 +194,12 @@ struct Wide {
 template <class V>
 void attend(AttendTask& task) {
   switch (task.element) {
-    case 1: return attend_as<V, std::int8_t, std::int16_t>(task);
-    case 2: return attend_as<V, std::int16_t, std::int16_t>(task);
+    case 1:
+      return task.wide ? attend_as<Wide, std::int8_t, std::int32_t>(task)
+                       : attend_as<V, std::int8_t, std::int16_t>(task);
+    case 2:
+      return task.wide ? attend_as<Wide, std::int16_t, std::int32_t>(task)
+                       : attend_as<V, std::int16_t, std::int16_t>(task);
     default: return attend_as<Wide, std::int32_t, std::int32_t>(task);
   }
 }

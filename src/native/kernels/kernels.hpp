@@ -52,7 +52,8 @@ struct LinearTask {
 // Up to 4 query rows of one key head against its cached keys and values.
 struct AttendTask {
   int rows;
-  int element;                 // bytes of a cached level: 1, 2 (queries int16) or 4 (queries int32)
+  int element;                 // bytes of a cached level: 1, 2 or 4
+  bool wide;                   // queries and probabilities are int32, else int16
   const void* queries[4];      // padded with a zero to an even size
   std::size_t visible[4];
   std::size_t size;            // channels of a head

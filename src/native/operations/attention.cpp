@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include "../run.hpp"
 #include "jobs.hpp"
@@ -60,11 +62,23 @@ class Attention final : public Job {
     const Segment& of = run.segments()[segment];
     Cache& cache = *of.cache;
     const Cache::Layer& layer = cache.layer(layer_);
-    const bool narrow = cache_.element != 4;
     const std::size_t length = cache.length() + of.rows;
     const std::size_t stride = round_up(length, kPanel);
     const std::size_t size = round_up(cache_.size, kPanel);
-    const std::size_t element = narrow ? sizeof(std::int16_t) : sizeof(std::int32_t);
+    const std::size_t last = std::min(first + queries, of.rows * group_);
+    const auto levels_of = [&](std::size_t at) {
+      return run.plain_levels(query_, run.first_row(segment) + at / group_) + channel_of(head, at);
+    };
+    std::int64_t reach = 0;
+    std::int32_t largest = shape_.highest;
+    for (std::size_t at = first; at < last; ++at) {
+      const auto [sum, most] = reach_of(levels_of(at));
+      reach = std::max(reach, sum);
+      largest = std::max(largest, most);
+    }
+    constexpr std::int32_t kShort = std::numeric_limits<std::int16_t>::max();
+    const bool wide = cache_.element == 4 || largest > kShort;
+    const std::size_t element = wide ? sizeof(std::int32_t) : sizeof(std::int16_t);
     std::byte* memory = run.scratch(thread, 4 * (stride * (4 + element) + size * element));
     AttendTask task{};
     task.scores = reinterpret_cast<std::int32_t*>(memory);
@@ -73,6 +87,7 @@ class Attention final : public Job {
     std::byte* query = levels + 4 * stride * element;
     task.stride = stride;
     task.element = cache_.element;
+    task.wide = wide;
     task.size = cache_.size;
     const auto bytes = static_cast<std::size_t>(cache_.element);
     task.keys = layer.keys.data() + head * cache.key_stride(cache_) * bytes;
@@ -82,17 +97,15 @@ class Attention final : public Job {
     task.inverse = shape_.inverse;
     task.highest = shape_.highest;
     task.threshold = shape_.threshold;
-    const std::size_t last = std::min(first + queries, of.rows * group_);
-    std::int64_t reach = 0;
     for (std::size_t at = first; at < last; ++at, ++task.rows) {
       const std::size_t row = at / group_;
-      const std::size_t channel = (head * group_ + at % group_) * cache_.size;
-      const std::int32_t* from = run.plain_levels(query_, run.first_row(segment) + row) + channel;
+      const std::int32_t* from = levels_of(at);
       const std::size_t visible = shape_.causal ? cache.length() + row + 1 : length;
-      reach = std::max(reach, copy_query(from, query, narrow));
+      copy_query(from, query, wide);
       task.queries[task.rows] = query;
       task.visible[task.rows] = visible;
-      task.out[task.rows] = run.reals(output_, run.first_row(segment) + row) + channel;
+      task.out[task.rows] =
+          run.reals(output_, run.first_row(segment) + row) + channel_of(head, at);
       query += size * element;
       if (Counts* counts = run.counts()) {
         counts->tally(thread, run.program().tally(output_, 0)).add(from, cache_.size, visible);
@@ -102,26 +115,34 @@ class Attention final : public Job {
     finish(run, thread, task, layer, reach);
   }
 
-  std::int64_t copy_query(const std::int32_t* from, std::byte* to, bool narrow) const {
-    std::int64_t magnitude = 0;
-    auto* shorts = reinterpret_cast<std::int16_t*>(to);
-    auto* words = reinterpret_cast<std::int32_t*>(to);
+  // First channel of a query, numbered row by row among those of one key head.
+  [[nodiscard]] std::size_t channel_of(std::size_t head, std::size_t query) const {
+    return (head * group_ + query % group_) * cache_.size;
+  }
+
+  // Σ |n| and the largest |n| of one query.
+  [[nodiscard]] std::pair<std::int64_t, std::int32_t> reach_of(const std::int32_t* levels) const {
+    std::int64_t sum = 0;
+    std::int32_t most = 0;
     for (std::size_t c = 0; c < cache_.size; ++c) {
-      magnitude += from[c] < 0 ? -from[c] : from[c];
-      if (narrow) {
-        shorts[c] = static_cast<std::int16_t>(from[c]);
+      const std::int32_t magnitude = levels[c] < 0 ? -levels[c] : levels[c];
+      sum += magnitude;
+      most = std::max(most, magnitude);
+    }
+    return {sum, most};
+  }
+
+  // Copies a query, with a zero behind it where its size is odd.
+  void copy_query(const std::int32_t* from, std::byte* to, bool wide) const {
+    const std::size_t end = cache_.size + cache_.size % 2;
+    for (std::size_t c = 0; c < end; ++c) {
+      const std::int32_t n = c < cache_.size ? from[c] : 0;
+      if (wide) {
+        reinterpret_cast<std::int32_t*>(to)[c] = n;
       } else {
-        words[c] = from[c];
+        reinterpret_cast<std::int16_t*>(to)[c] = static_cast<std::int16_t>(n);
       }
     }
-    if (cache_.size % 2 != 0) {
-      if (narrow) {
-        shorts[cache_.size] = 0;
-      } else {
-        words[cache_.size] = 0;
-      }
-    }
-    return magnitude;
   }
 
   void finish(Run& run, unsigned thread, const AttendTask& task, const Cache::Layer& layer,
@@ -134,7 +155,7 @@ class Attention final : public Job {
       fits = fits && task.sums[r] * value < kLimit;
       if (Counts* counts = run.counts()) {
         Tally& tally = counts->tally(thread, run.program().tally(output_, 1));
-        if (cache_.element == 4) {
+        if (task.wide) {
           tally.add(static_cast<const std::int32_t*>(task.probabilities) + at, task.visible[r]);
         } else {
           tally.add(static_cast<const std::int16_t*>(task.probabilities) + at, task.visible[r]);
