@@ -128,4 +128,3 @@ def _add_attention(
         count.accumulators += sums
         count.rescales += sums
         count.cache_bytes += visible * operation.key_heads * size
-

@@ -6,7 +6,6 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatchmethod
-from typing import Any
 
 import numpy as np
 
@@ -45,8 +44,9 @@ def instruction_sets() -> list[str]:
 class NativeCache:
     """Keys and values of one sequence as levels, in native memory; grows as rows come."""
 
-    def __init__(self, native: _native.Cache) -> None:
+    def __init__(self, native: _native.Cache, engine: Native) -> None:
         self.native = native
+        self.engine = engine
 
     @property
     def length(self) -> int:
@@ -132,7 +132,7 @@ class Native:
         """An empty cache for one sequence of at most ``capacity`` rows."""
         if capacity <= 0:
             raise EngineError(f"expected a cache of at least one row, found {capacity}")
-        return NativeCache(self._program.cache(capacity))
+        return NativeCache(self._program.cache(capacity), self)
 
     def ledger(self) -> Ledger:
         """An empty ledger that this engine fills in native memory until somebody reads it.
@@ -162,6 +162,8 @@ class Native:
         rows = len(next(iter(arrays)))
         if segments or any(isinstance(o, Attention) for o in self.graph.operations):
             check_segments(rows, segments)
+            if any(s.cache.engine is not self for s in segments):
+                raise EngineError("expected a cache of this engine, found one of another")
         outputs = {name: self._output(name, sizes) for name in self._written}
         own = isinstance(ledger, NativeLedger) and ledger.graph is self.graph
         counts = None
@@ -182,7 +184,9 @@ class Native:
         results = {n: a[:, : self.graph.values[n].channels] for n, a in outputs.items()}
         return results | {n: inputs[n] for n in self.graph.outputs if n in inputs}
 
-    def _check_inputs(self, inputs: Mapping[str, Array]) -> tuple[list[Array], dict[str | int, int]]:
+    def _check_inputs(
+        self, inputs: Mapping[str, Array]
+    ) -> tuple[list[Array], dict[str | int, int]]:
         """Inputs as the program reads them, in its order, and the size of each named axis."""
         if inputs.keys() != self.graph.inputs.keys():
             raise EngineError(

@@ -91,9 +91,7 @@ class Builder:
         self.tensor(f"{name}.threshold", theta)
         self.tensor(f"{name}.inverse", np.float32(1) / (theta * spread))
         top = self.highest if highest is None else highest
-        return self.add(
-            Neuron(name, source, f"{name}.threshold", f"{name}.inverse", -top, top)
-        )
+        return self.add(Neuron(name, source, f"{name}.threshold", f"{name}.inverse", -top, top))
 
     def graph(self, name: str, outputs: tuple[str, ...], **inputs: ValueType) -> Graph:
         return Graph(name, inputs, tuple(self.operations), outputs, self.tensors)
