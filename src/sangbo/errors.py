@@ -33,3 +33,11 @@ class ChipError(SangboError):
 
 class LedgerError(SangboError):
     """A ledger, or the file that holds one, is not usable."""
+
+
+class MissingExtraError(SangboError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class DataError(SangboError):
+    """A table, or a value in it, is not usable."""
