@@ -35,9 +35,17 @@ class LedgerError(SangboError):
     """A ledger, or the file that holds one, is not usable."""
 
 
+class CodeError(SangboError):
+    """A level cannot be written in a spike code, or the code has no such name."""
+
+
+class PriceError(SangboError):
+    """A price was asked for that cannot be worked out."""
+
+
 class MissingExtraError(SangboError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
-class DataError(SangboError):
-    """A table, or a value in it, is not usable."""
+class DataError(SangboError, ValueError):
+    """A table, or a value in it, is not usable. A ``ValueError`` too, as scikit-learn expects."""

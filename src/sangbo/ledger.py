@@ -14,11 +14,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sangbo.codes import LARGEST_MAGNITUDE
 from sangbo.errors import LedgerError
 
 Counts = NDArray[np.int64]
 FORMAT = 1
 _DENSE = 4096
+_LARGEST_COUNT = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -27,31 +29,35 @@ class Histogram:
 
     counts: dict[int, int] = field(default_factory=dict)
 
-    def add(self, levels: NDArray[np.integer[Any]], weights: Counts | None = None) -> None:
-        """Count ``levels`` (any shape), each once or ``weights`` times (same shape)."""
+    def add(self, levels: NDArray[np.integer[Any]], times: int | Counts = 1) -> None:
+        """Count ``levels`` (any shape), each ``times`` over.
+
+        ``times`` is a whole number of zero or more, or an array of them that broadcasts to the
+        shape of ``levels``.
+        """
         magnitudes = np.abs(levels.astype(np.int64)).ravel()
-        times = None if weights is None else np.broadcast_to(weights, levels.shape).ravel()
+        each = times if isinstance(times, int) else np.broadcast_to(times, levels.shape).ravel()
         small = magnitudes < _DENSE
         if not small.all():
-            for index in np.flatnonzero(~small):
-                self._increase(int(magnitudes[index]), 1 if times is None else int(times[index]))
+            # Few levels are this large: sorting them is cheaper than a table that reaches them.
+            large, place = np.unique(magnitudes[~small], return_inverse=True)
+            self._increase(large, _tally(place, each if isinstance(each, int) else each[~small]))
             magnitudes = magnitudes[small]
-            times = None if times is None else times[small]
-        if times is None:
-            dense = np.bincount(magnitudes)
-        else:
-            dense = np.zeros(_DENSE, np.int64)
-            np.add.at(dense, magnitudes, times)
-        for magnitude in np.flatnonzero(dense):
-            self._increase(int(magnitude), int(dense[magnitude]))
+            each = each if isinstance(each, int) else each[small]
+        dense = _tally(magnitudes, each)
+        seen = np.flatnonzero(dense)
+        self._increase(seen, dense[seen])
 
     def merge(self, other: Histogram, times: int = 1) -> None:
         """Add ``times`` copies of ``other``."""
         for magnitude, count in other.counts.items():
-            self._increase(magnitude, count * times)
+            if count * times:
+                self.counts[magnitude] = self.counts.get(magnitude, 0) + count * times
 
-    def _increase(self, magnitude: int, count: int) -> None:
-        self.counts[magnitude] = self.counts.get(magnitude, 0) + count
+    def _increase(self, magnitudes: Counts, times: Counts) -> None:
+        for magnitude, count in zip(magnitudes.tolist(), times.tolist(), strict=True):
+            if count:
+                self.counts[magnitude] = self.counts.get(magnitude, 0) + count
 
     @property
     def magnitudes(self) -> Counts:
@@ -97,17 +103,21 @@ class SynapticCount:
     cache_bytes: int = 0
 
     def merge(self, other: SynapticCount) -> None:
-        """Add ``other``, a count of the same operation."""
-        if (self.source, self.weight_bytes) != (other.source, other.weight_bytes):
-            raise LedgerError(
-                f"expected counts of one operation, found sources {self.source!r} and "
-                f"{other.source!r}, {self.weight_bytes} and {other.weight_bytes} weight bytes"
-            )
+        """Add ``other``, a count of the same operation; raises `LedgerError` if it is not."""
+        self.expect(other.source, other.weight_bytes)
         self.rows += other.rows
         self.pairs.merge(other.pairs)
         self.accumulators += other.accumulators
         self.rescales += other.rescales
         self.cache_bytes += other.cache_bytes
+
+    def expect(self, source: str, weight_bytes: int) -> None:
+        """Raise `LedgerError` unless this counts an operation with that source and weights."""
+        if (self.source, self.weight_bytes) != (source, weight_bytes):
+            raise LedgerError(
+                f"expected counts of one operation, found sources {self.source!r} and "
+                f"{source!r}, {self.weight_bytes} and {weight_bytes} weight bytes"
+            )
 
 
 @dataclass(slots=True)
@@ -130,11 +140,21 @@ class Ledger:
         return self.neurons.setdefault(name, Histogram())
 
     def operation(self, name: str, source: str, weight_bytes: int = 0) -> SynapticCount:
-        """The count of synaptic operation ``name``, begun if new."""
-        return self.operations.setdefault(name, SynapticCount(source, weight_bytes=weight_bytes))
+        """The count of synaptic operation ``name``, begun if new.
+
+        Raises `LedgerError` where ``name`` was begun with another source or other weights.
+        """
+        found = self.operations.get(name)
+        if found is None:
+            found = self.operations[name] = SynapticCount(source, weight_bytes=weight_bytes)
+        found.expect(source, weight_bytes)
+        return found
 
     def merge(self, other: Ledger) -> None:
-        """Add everything that ``other`` counted."""
+        """Add everything that ``other`` counted, or raise `LedgerError` and change nothing."""
+        for name in self.operations.keys() & other.operations.keys():
+            count = other.operations[name]
+            self.operations[name].expect(count.source, count.weight_bytes)
         self.samples += other.samples
         for name, histogram in other.neurons.items():
             self.neuron(name).merge(histogram)
@@ -172,12 +192,32 @@ class Ledger:
                 neurons={str(n): _decode(h) for n, h in document["neurons"].items()},
                 operations={str(n): _count(c) for n, c in document["operations"].items()},
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except KeyError as error:
+            raise LedgerError(f"expected a key {error} in a ledger, found none") from None
+        except (TypeError, ValueError, AttributeError) as error:
             raise LedgerError(f"expected a ledger, found something malformed: {error}") from None
+
+    @classmethod
+    def loads(cls, text: str | bytes) -> Self:
+        """Read what `dumps` wrote; raises `LedgerError` where it is not that."""
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise LedgerError(f"expected a ledger as JSON: {error}") from None
+        return cls.from_dict(document)
 
     def dumps(self) -> str:
         """The ledger as a JSON text."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
+
+
+def _tally(places: Counts, times: int | Counts) -> Counts:
+    """How often each place 0, 1, 2 … occurs, each occurrence counted ``times``."""
+    if isinstance(times, int):
+        return np.bincount(places).astype(np.int64) * times
+    tally = np.zeros(int(places.max(initial=-1)) + 1, np.int64)
+    np.add.at(tally, places, times)  # bincount would weigh in float64
+    return tally
 
 
 def _encode(histogram: Histogram) -> list[list[int]]:
@@ -188,12 +228,21 @@ def _decode(document: Any) -> Histogram:
     magnitudes, counts = document
     if len(magnitudes) != len(counts):
         raise LedgerError(f"expected {len(magnitudes)} counts in a histogram, found {len(counts)}")
-    return Histogram({_whole(m): _whole(c) for m, c in zip(magnitudes, counts, strict=True)})
+    decoded = {_magnitude(m): _whole(c) for m, c in zip(magnitudes, counts, strict=True)}
+    if len(decoded) != len(magnitudes):
+        raise LedgerError("expected each magnitude of a histogram once, found one twice")
+    return Histogram(decoded)
+
+
+def _magnitude(value: Any) -> int:
+    if _whole(value) > LARGEST_MAGNITUDE:
+        raise LedgerError(f"expected magnitudes up to {LARGEST_MAGNITUDE}, found {value}")
+    return int(value)
 
 
 def _count(document: Mapping[str, Any]) -> SynapticCount:
     return SynapticCount(
-        source=str(document["source"]),
+        source=_name(document["source"]),
         rows=_whole(document["rows"]),
         pairs=_decode(document["pairs"]),
         accumulators=_whole(document["accumulators"]),
@@ -203,7 +252,13 @@ def _count(document: Mapping[str, Any]) -> SynapticCount:
     )
 
 
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise LedgerError(f"expected a name, found {value!r}")
+    return value
+
+
 def _whole(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise LedgerError(f"expected a whole number of zero or more, found {value!r}")
+    if type(value) is not int or not 0 <= value <= _LARGEST_COUNT:
+        raise LedgerError(f"expected a whole number of 0 to {_LARGEST_COUNT}, found {value!r}")
     return value

@@ -17,13 +17,15 @@ from sangbo.graph.operations import (
     Select,
 )
 from sangbo.graph.scope import Scope
-from sangbo.graph.storage import load, map_tensors, save
+from sangbo.graph.storage import GRAPH_FILE, WEIGHTS_FILE, load, map_tensors, save
 from sangbo.graph.types import TensorType, ValueType
 from sangbo.graph.weight import Weight
 
 __all__ = [
+    "GRAPH_FILE",
     "LARGEST_LEVEL",
     "OPERATIONS",
+    "WEIGHTS_FILE",
     "Activation",
     "Add",
     "Attention",

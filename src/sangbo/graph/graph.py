@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.errors import GraphError
-from sangbo.graph.operations import Attention, Embedding, Neuron, Operation
+from sangbo.graph.operations import Attention, Embedding, Neuron, Operation, Rotary
 from sangbo.graph.scope import Scope
 from sangbo.graph.types import TensorType, ValueType
 
@@ -86,7 +86,7 @@ class Graph:
             for weight in operation.weights():
                 packed = 2 if weight.bits == 4 else 1
                 counts[weight.values] = self.tensors[weight.values].size * packed
-            if not isinstance(operation, (Neuron, Attention)):
+            if not isinstance(operation, (Neuron, Attention, Rotary)):
                 for name in operation.parameters():
                     counts[name] = self.tensors[name].size
         return sum(counts.values())

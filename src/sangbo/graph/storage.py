@@ -70,6 +70,7 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
     """Tensors of a safetensors file as read-only views of the memory-mapped file.
 
     The library checks the header (sizes, overlaps, bounds); the views share the file's pages.
+    bfloat16, which NumPy lacks, is widened to float32 in memory.
     """
     try:
         with safetensors.safe_open(path, framework="np") as opened:  # checks the whole header
@@ -91,12 +92,15 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
                 f"found {entry['dtype']}"
             )
         start, stop = (8 + length + offset for offset in entry["data_offsets"])
-        tensors[name] = np.frombuffer(mapped[start:stop], dtype).reshape(entry["shape"])
+        tensor = np.frombuffer(mapped[start:stop], dtype).reshape(entry["shape"])
+        if entry["dtype"] == "BF16":  # the upper half of a float32
+            tensor = (tensor.astype(np.uint32) << 16).view(np.float32)
+        tensors[name] = tensor
     return tensors
 
 
 _DTYPES = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
     "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
-"""Reports: self-contained HTML pages with tables and figures."""
+"""Tables and self-contained HTML pages of what others worked out; no logic of its own."""
 
+from sangbo.report.energy import energy_markdown, energy_table, price_document, run_energy
 from sangbo.report.page import Page
 
-__all__ = ["Page"]
+__all__ = ["Page", "energy_markdown", "energy_table", "price_document", "run_energy"]

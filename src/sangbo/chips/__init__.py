@@ -1,0 +1,25 @@
+"""Chips: what they state, and what they make of a ledger."""
+
+from sangbo.chips.chip import Chip, MemoryLevel, Quantity
+from sangbo.chips.loading import load, names
+from sangbo.chips.mapping import Access, accesses
+from sangbo.chips.price import Baseline, Energy, Events, Price
+from sangbo.chips.pricing import break_even, price
+from sangbo.chips.verdict import verdict
+
+__all__ = [
+    "Access",
+    "Baseline",
+    "Chip",
+    "Energy",
+    "Events",
+    "MemoryLevel",
+    "Price",
+    "Quantity",
+    "accesses",
+    "break_even",
+    "load",
+    "names",
+    "price",
+    "verdict",
+]

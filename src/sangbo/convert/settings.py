@@ -1,0 +1,57 @@
+"""What a conversion may be told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sangbo import codes
+from sangbo.errors import ConversionError
+
+DEFAULT_BUDGET = 0.002
+"""Nats per token that encoding may cost: perplexity moves by about as much, here 0.2 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to convert.
+
+    Attributes:
+        weight_bits: 8 (int8 per output channel) or 4 (groups of 32; a file's own grid is kept).
+        budget: Kullback–Leibler divergence in nats per token that turning values into levels may
+            cost by prediction; the thresholds spend it where it saves the most spikes.
+        levels: largest magnitude of a level that is sent, or None for what the layer needs.
+        code: spike code that the thresholds are chosen for.
+        chip: chip whose price of spikes and MACs they are chosen for.
+        sequences: calibration texts.
+        length: tokens in each.
+        seed: of the calibration.
+    """
+
+    weight_bits: int = 8
+    budget: float = DEFAULT_BUDGET
+    levels: int | None = None
+    code: str = "csd"
+    chip: str = "horowitz-45nm"
+    sequences: int = 8
+    length: int = 256
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        codes.code(self.code)
+        if self.weight_bits not in (4, 8):
+            raise ConversionError(f"expected weights of 4 or 8 bits, found {self.weight_bits}")
+        if not (math.isfinite(self.budget) and self.budget > 0):
+            raise ConversionError(f"expected a budget above zero, found {self.budget}")
+        if self.levels is not None and self.levels < 1:
+            raise ConversionError(f"expected levels up to at least 1, found {self.levels}")
+        if self.sequences < 1 or self.length < 2:
+            raise ConversionError(
+                f"expected calibration texts of at least two tokens, found {self.sequences} of "
+                f"{self.length}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return asdict(self)

@@ -1,0 +1,65 @@
+"""Where a float graph needs neurons: every value that a synaptic operation consumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from sangbo.graph import LARGEST_LEVEL, Attention, Graph, Linear
+
+Role: TypeAlias = Literal["sent", "query", "cached", "probability"]
+
+CACHED_LEVEL = 127
+"""Keys and values are kept as int8: their levels stay within ±this."""
+QUERY_LEVEL = 2**15 - 1
+PROBABILITY_LEVEL = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One place where reals become levels.
+
+    Attributes:
+        name: the value that is encoded, or ``NAME.probability`` inside attention ``NAME``.
+        role: ``sent`` through weights; ``query`` sent to the keys; ``cached`` as a key or value
+            that others' spikes address; ``probability`` sent to the values.
+        fan_out: targets that each of its levels reaches; 0 for ``query`` (as many as there are
+            visible keys) and ``cached`` (none).
+        lowest: smallest level.
+        highest: largest level.
+    """
+
+    name: str
+    role: Role
+    fan_out: int
+    lowest: int
+    highest: int
+
+
+def find_sites(graph: Graph, levels: int | None = None) -> tuple[Site, ...]:
+    """All sites of a float graph in order; ``levels`` bounds the magnitude of what is sent."""
+    found: dict[str, Site] = {}
+
+    def add(name: str, role: Role, fan_out: int, limit: int) -> None:
+        bound = limit if levels is None or role == "cached" else min(limit, levels)
+        new = Site(name, role, fan_out, 0 if role == "probability" else -bound, bound)
+        old = found.get(name)
+        if old is None:
+            found[name] = new
+        else:
+            narrow = min(old.highest, bound)
+            found[name] = replace(
+                old, fan_out=old.fan_out + fan_out, lowest=-narrow, highest=narrow
+            )
+
+    for operation in graph.operations:
+        if isinstance(operation, Linear):
+            outputs = graph.tensors[operation.weight.values].shape[0]
+            add(operation.input, "sent", outputs, LARGEST_LEVEL)
+        elif isinstance(operation, Attention):
+            size = graph.values[operation.query].channels // operation.heads
+            add(operation.query, "query", 0, QUERY_LEVEL)
+            add(operation.key, "cached", 0, CACHED_LEVEL)
+            add(operation.value, "cached", 0, CACHED_LEVEL)
+            add(f"{operation.output}.probability", "probability", size, PROBABILITY_LEVEL)
+    return tuple(found.values())

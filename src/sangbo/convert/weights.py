@@ -1,0 +1,78 @@
+"""Float weights to integers on a grid, and the choice between our grids and a file's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sangbo.engines.base import Array, Real
+from sangbo.errors import ConversionError
+from sangbo.graph import Embedding, Graph, Linear, Weight
+from sangbo.progress import Progress
+from sangbo.sources import Grid
+
+GROUP = 32
+
+
+def per_channel(weights: Real) -> Grid:
+    """Int8 with one scale per output: scale = max|w| / 127, q = round(w / scale)."""
+    largest = np.abs(weights).max(axis=1)
+    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    values = np.clip(np.rint(weights / scale[:, None]), -127, 127).astype(np.int8)
+    return Grid(8, weights.shape[1], values, scale[:, None])
+
+
+def four_bit(weights: Real) -> Grid:
+    """4 bits in groups of 32 inputs: scale and minimum span each group, q = 0…15.
+
+    Raises:
+        ConversionError: where the inputs are not a multiple of 32, or leave float16's range.
+    """
+    outputs, inputs = weights.shape
+    if inputs % GROUP:
+        raise ConversionError(
+            f"expected a multiple of {GROUP} inputs for 4-bit weights, found {inputs}"
+        )
+    groups = weights.reshape(outputs, -1, GROUP)
+    if np.abs(weights).max() > np.finfo(np.float16).max / 2:
+        raise ConversionError("expected weights within the range of float16, found larger ones")
+    minimum = groups.min(axis=-1).astype(np.float16)
+    base = minimum.astype(np.float32)
+    span = (groups.max(axis=-1) - base) / np.float32(15)
+    scale = np.where(span > 0, span, np.float32(1)).astype(np.float16)
+    scale = np.where(scale > 0, scale, np.float16(1))
+    steps = (groups - base[..., None]) / scale[..., None].astype(np.float32)
+    values = np.clip(np.rint(steps), 0, 15).astype(np.uint8).reshape(outputs, inputs)
+    return Grid(4, GROUP, values[:, 0::2] | (values[:, 1::2] << 4), scale, minimum)
+
+
+def quantise(
+    graph: Graph, bits: int, held: Mapping[str, Grid], progress: Progress
+) -> dict[str, Grid]:
+    """A grid for the weight of every Linear of a float graph.
+
+    With 8 bits every weight gets `per_channel`. With 4 bits a weight keeps the grid that its file
+    holds; the others get `four_bit`, but a table that is also an embedding keeps 8 bits.
+    """
+    tables = {o.weight.values for o in graph.operations if isinstance(o, Embedding)}
+    names = dict.fromkeys(o.weight.values for o in graph.operations if isinstance(o, Linear))
+    grids: dict[str, Grid] = {}
+    for step, name in enumerate(names):
+        progress("rounding weights", step / len(names))
+        if bits == 4 and name in held:
+            grids[name] = held[name]
+        elif bits == 4 and name not in tables:
+            grids[name] = four_bit(graph.tensors[name])
+        else:
+            grids[name] = per_channel(graph.tensors[name])
+    return grids
+
+
+def stored(name: str, grid: Grid) -> tuple[Weight, dict[str, Array]]:
+    """The weight called ``name`` and the tensors that hold its grid."""
+    tensors = {name: grid.values, f"{name}.scale": grid.scale}
+    if grid.minimum is None:
+        return Weight(name, grid.bits, grid.group, f"{name}.scale"), tensors
+    tensors[f"{name}.minimum"] = grid.minimum
+    return Weight(name, grid.bits, grid.group, f"{name}.scale", f"{name}.minimum"), tensors

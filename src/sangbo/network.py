@@ -1,0 +1,172 @@
+"""A converted network as people hold it: load, generate, price."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sangbo import chips, graph
+from sangbo.engines import Reference
+from sangbo.errors import SangboError
+from sangbo.graph import Graph
+from sangbo.ledger import Ledger
+from sangbo.sources import Tokenizer
+from sangbo.tasks.language import Sampling, generate
+
+LEDGER_FILE = "ledger.json"
+CONVERSION_FILE = "conversion.json"
+LARGEST_FILE = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Network:
+    """A complementary network with its tokenizer and the record of its conversion.
+
+    Attributes:
+        graph: what is run.
+        tokenizer: text to token ids and back, where the network reads text.
+        ledger: what one run over calibration text counted.
+        conversion: settings, origin and summary of the conversion; JSON values.
+        folder: where it was loaded from.
+
+    >>> import sangbo                                              # doctest: +SKIP
+    >>> network = sangbo.load("build/models/smollm2-135m-instruct")  # doctest: +SKIP
+    >>> network.generate("What is a neuron?", max_tokens=40)         # doctest: +SKIP
+    """
+
+    graph: Graph
+    tokenizer: Tokenizer | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    conversion: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def engine(self) -> Reference:
+        """An engine that runs the graph."""
+        return Reference(self.graph)
+
+    @property
+    def context(self) -> int:
+        """Most tokens that the network reads; raises `SangboError` where it has no such limit."""
+        context = self.graph.metadata.get("context_length")
+        if not isinstance(context, int):
+            raise SangboError(f"expected {self.graph.name} to state a context length, found none")
+        return context
+
+    def text_tokenizer(self) -> Tokenizer:
+        """The tokenizer; raises `SangboError` where there is none."""
+        if self.tokenizer is None:
+            raise SangboError(f"expected {self.graph.name} to have a tokenizer, found none")
+        return self.tokenizer
+
+    def encode_prompt(self, prompt: str) -> list[int]:
+        """Token ids of a user's message in the network's chat template, or of the bare text."""
+        if not prompt.strip():
+            raise SangboError("expected a prompt with some text, found an empty one")
+        tokenizer = self.text_tokenizer()
+        if tokenizer.template is None:
+            return tokenizer.encode(prompt)
+        return tokenizer.encode_chat([{"role": "user", "content": prompt}])
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int = 256,
+        sampling: Sampling | None = None,
+        ledger: Ledger | None = None,
+    ) -> Iterator[str]:
+        """The reply to ``prompt``, one piece of text per token (some pieces may be empty).
+
+        Args:
+            prompt: the user's message.
+            max_tokens: longest reply.
+            sampling: how tokens are drawn; greedy by default.
+            ledger: where the run is counted; nothing is counted without one.
+
+        Raises:
+            SangboError: where the prompt is empty or longer than the context.
+        """
+        tokenizer = self.text_tokenizer()
+        stream = tokenizer.stream()
+        for token in generate(
+            self.engine(),
+            self.encode_prompt(prompt),
+            context=self.context,
+            max_tokens=max_tokens,
+            stop=tokenizer.ends,
+            sampling=sampling,
+            ledger=ledger,
+        ):
+            yield stream.push(token)
+        yield stream.finish()
+
+    def generate(
+        self, prompt: str, *, max_tokens: int = 256, sampling: Sampling | None = None
+    ) -> str:
+        """The reply to ``prompt`` in one piece; see `stream`."""
+        return "".join(self.stream(prompt, max_tokens=max_tokens, sampling=sampling))
+
+    def price(self, chip: str, *, code: str | None = None) -> list[chips.Price]:
+        """Dense, spiking and complementary price per token on ``chip``, from the stored ledger."""
+        name = code or self.conversion.get("settings", {}).get("code", "csd")
+        return chips.price(self.ledger, chips.load(chip), code=name)
+
+    def save(self, folder: Path) -> None:
+        """Write everything into the existing ``folder``."""
+        graph.save(self.graph, folder)
+        if self.tokenizer is not None:
+            self.tokenizer.save(folder)
+        (folder / LEDGER_FILE).write_text(self.ledger.dumps() + "\n", encoding="utf-8")
+        text = json.dumps(dict(self.conversion), indent=1, ensure_ascii=False)
+        (folder / CONVERSION_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def __str__(self) -> str:
+        return self.graph.summary()
+
+
+def is_network(folder: Path) -> bool:
+    """Whether ``folder`` holds what `Network.save` writes."""
+    return (folder / graph.GRAPH_FILE).is_file()
+
+
+def load(folder: str | Path) -> Network:
+    """Read a converted network; weights stay on disk until they are used.
+
+    Raises:
+        SangboError: where a file is missing or broken; the message names it.
+    """
+    folder = Path(folder)
+    loaded = graph.load(folder)
+    loaded.check_finite()
+    if not loaded.complementary:
+        raise SangboError(f"expected a complementary network in {folder}, found a float one")
+    has_text = (folder / "tokenizer.json").exists()
+    return Network(
+        loaded,
+        Tokenizer.load(folder) if has_text else None,
+        Ledger.loads(_read(folder / LEDGER_FILE)),
+        _conversion(folder / CONVERSION_FILE),
+        folder,
+    )
+
+
+def _conversion(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(_read(path))
+    except (ValueError, RecursionError) as error:
+        raise SangboError(f"expected {path} to hold JSON: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("settings", {}), dict):
+        raise SangboError(f"expected {path} to hold a record of a conversion")
+    return document
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise SangboError(f"expected {path} to be at most {LARGEST_FILE} bytes")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SangboError(f"expected to read {path}: {error}") from None

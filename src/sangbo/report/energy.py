@@ -1,0 +1,77 @@
+"""Energy tables and their JSON: what each scheme costs on each chip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+from rich.table import Table
+
+from sangbo.chips import Energy, Price
+
+Per: TypeAlias = Literal["token", "sample"]
+_PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"))
+_MISSING = "not available"
+
+
+def energy_table(prices: Sequence[Price], per: Per = "token") -> Table:
+    """A table with one row per chip and scheme, and the dense baselines beside them."""
+    head = _head(per)
+    table = Table(title=f"Energy per {per} (modelled)")
+    for column in head[:3]:
+        table.add_column(column)
+    for column in head[3:]:
+        table.add_column(column, justify="right")
+    for row in _rows(prices):
+        table.add_row(*row)
+    return table
+
+
+def energy_markdown(prices: Sequence[Price], per: Per = "token") -> str:
+    """The table of `energy_table` as markdown, followed by the notes of every chip."""
+    lines = [_line(_head(per)), "|---|---|---|---:|---:|---:|---:|"]
+    lines += [_line(row) for row in _rows(prices)]
+    notes = dict.fromkeys(f"- {p.chip}: {note}" for p in prices for note in p.notes)
+    return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+
+
+def price_document(prices: Sequence[Price]) -> dict[str, Any]:
+    """What ``sangbo price --json`` prints."""
+    return {"entries": [price.to_dict() for price in prices]}
+
+
+def run_energy(prices: Sequence[Price], per: Per = "token") -> list[dict[str, Any]]:
+    """The ``energy`` list of ``sangbo run --json``: every scheme that its chip can execute."""
+    return [price.to_run_dict(per) for price in prices if price.energy is not None]
+
+
+def _head(per: Per) -> tuple[str, ...]:
+    return ("chip", "scheme", "code", "compute", "memory", f"total per {per}", "relative to dense")
+
+
+def _rows(prices: Sequence[Price]) -> Iterator[tuple[str, ...]]:
+    for price in prices:
+        dense = price.scheme == "dense"
+        code = "–" if dense else price.code
+        yield (price.chip, price.scheme, code, *_figures(price.energy, price.dense))
+        for baseline in price.baselines if dense else ():
+            name = f"dense, {baseline.name}"
+            yield (price.chip, name, code, *_figures(baseline.energy, price.dense))
+
+
+def _figures(energy: Energy | None, dense: float | None) -> tuple[str, str, str, str]:
+    if energy is None:
+        return (_MISSING, _MISSING, _MISSING, "–")
+    relative = f"{energy.total / dense:.3f}" if dense else "–"
+    return (_format(energy.compute), _format(energy.memory), _format(energy.total), relative)
+
+
+def _format(picojoules: float) -> str:
+    for size, unit in _PREFIXES:
+        if picojoules >= size:
+            return f"{picojoules / size:.3g} {unit}"
+    return f"{picojoules:.3g} pJ"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

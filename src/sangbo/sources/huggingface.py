@@ -1,0 +1,145 @@
+"""Networks in Hugging Face folders: ``config.json`` beside safetensors files.
+
+A new family is one module with ``from_huggingface`` and one line in `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import huggingface_hub
+import numpy as np
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+from sangbo.errors import GraphError, SourceError, UnsupportedError
+from sangbo.graph import Graph, map_tensors
+from sangbo.progress import Progress, silent
+from sangbo.sources import gpt2, llama
+from sangbo.sources.builder import EMBEDDING
+from sangbo.sources.facts import Facts, read_json
+from sangbo.sources.source import Array, Source, sha256_of
+from sangbo.sources.tokenizer import TOKENIZER_FILE, Tokenizer
+
+Reader: TypeAlias = Callable[[str, Facts, Mapping[str, Array], Mapping[str, Any]], Graph]
+
+FAMILIES: Mapping[str, Reader] = {
+    "GPT2LMHeadModel": gpt2.from_huggingface,
+    "LlamaForCausalLM": llama.from_huggingface,
+    "MistralForCausalLM": llama.from_huggingface,
+    "Qwen2ForCausalLM": llama.from_huggingface,
+}
+"""What reads a network, by the architecture that its ``config.json`` names."""
+
+CONFIG = "config.json"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PATTERNS = (
+    CONFIG, SINGLE, INDEX, "model-*.safetensors", TOKENIZER_FILE, "tokenizer_config.json",
+    "chat_template.jinja", "generation_config.json",
+)  # fmt: skip
+"""What is fetched of a repository: never code, pickles or other forms of the weights."""
+
+_REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+_REALS = ("float16", "float32")
+
+
+def fetch_repository(spec: str, progress: Progress = silent) -> Path:
+    """The folder of ``ORG/NAME`` or ``ORG/NAME@REVISION``, fetched into Hugging Face's cache.
+
+    Raises:
+        SourceError: where the name is malformed, or the repository cannot be reached.
+    """
+    match = _REPOSITORY.fullmatch(spec)
+    if match is None:
+        raise SourceError(f"expected hf:ORG/NAME or hf:ORG/NAME@REVISION, found 'hf:{spec}'")
+    progress(f"fetching {spec} from Hugging Face", 0.0)
+    try:
+        folder = huggingface_hub.snapshot_download(
+            match[1], revision=match[2], allow_patterns=list(PATTERNS), ignore_patterns=["*/*"]
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise SourceError(
+            f"expected to fetch {spec!r} from Hugging Face: {first or type(error).__name__}"
+        ) from None
+    progress(f"fetching {spec} from Hugging Face", 1.0)
+    return Path(folder)
+
+
+def read_folder(folder: Path, progress: Progress = silent, name: str | None = None) -> Source:
+    """Read the network in a folder that transformers wrote.
+
+    Args:
+        folder: holds ``config.json``, safetensors files, and ``tokenizer.json`` where there is one.
+        progress: told how far the reading is.
+        name: what to call the network; by default the folder's name.
+
+    Raises:
+        SourceError: where a file is missing or broken.
+        UnsupportedError: where the network is of an architecture, or holds a tensor or a type, that
+            Sangbo does not know.
+    """
+    facts = read_json(folder / CONFIG)
+    architectures = facts.items("architectures")
+    chosen = [FAMILIES[a] for a in architectures if isinstance(a, str) and a in FAMILIES]
+    if len(architectures) != 1 or not chosen:
+        raise UnsupportedError(
+            f"expected one architecture of {', '.join(FAMILIES)} in {folder / CONFIG}, "
+            f"found {architectures}"
+        )
+    if "quantization_config" in facts:
+        method = facts.inner("quantization_config").values.get("quant_method")
+        raise UnsupportedError(f"expected float weights beside {facts.where}, found {method!r}")
+    called = name or folder.resolve().name
+    files, tensors = _read_tensors(folder)
+    metadata = {"task": "text-generation", "source": called, "licence": "unknown"}
+    graph = chosen[0](called, facts, tensors, metadata)
+    tokenizer = Tokenizer.load(folder) if (folder / TOKENIZER_FILE).exists() else None
+    rows = len(graph.tensors[EMBEDDING])
+    if tokenizer is not None and tokenizer.size > rows:
+        raise SourceError(f"expected at most {rows} tokens in {folder}, found {tokenizer.size}")
+    origin = {
+        "kind": "huggingface",
+        "folder": called,
+        "licence": "unknown",
+        "sha256": {f.name: sha256_of(f, progress) for f in (folder / CONFIG, *files)},
+    }
+    return Source(graph, tokenizer, {}, origin)
+
+
+def _read_tensors(folder: Path) -> tuple[list[Path], dict[str, Array]]:
+    """The files that hold the weights, and the weights as float32 by their names there."""
+    files = [folder / SINGLE]
+    placed: Mapping[str, Any] | None = None
+    if not files[0].exists():
+        if not (folder / INDEX).exists():
+            raise SourceError(f"expected {SINGLE} or {INDEX} in {folder}, found neither")
+        placed = read_json(folder / INDEX).inner("weight_map").values
+        files = [folder / n for n in sorted({_shard(n, folder) for n in placed.values()})]
+    tensors: dict[str, Array] = {}
+    for file in files:
+        try:
+            mapped = map_tensors(file)
+        except GraphError as error:
+            raise SourceError(str(error)) from None
+        for tensor, values in mapped.items():
+            if placed is not None and placed.get(tensor) != file.name:
+                raise SourceError(f"expected {tensor!r} in another file than {file}")
+            if values.dtype.name not in _REALS:
+                raise UnsupportedError(f"tensor {tensor!r} in {file} has type {values.dtype.name}")
+            tensors[tensor] = values.astype(np.float32, copy=False)
+    if placed is not None and (missing := placed.keys() - tensors.keys()):
+        raise SourceError(f"expected a tensor {min(missing)!r} in {folder}, found none")
+    return files, tensors
+
+
+def _shard(name: Any, folder: Path) -> str:
+    """A file name of the index; it must name a file of the folder itself."""
+    if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
+        raise SourceError(
+            f"expected names of safetensors files in {folder / INDEX}, found {name!r}"
+        )
+    return name

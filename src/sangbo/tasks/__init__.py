@@ -1,0 +1,1 @@
+"""What people do with a network, and how well it does it."""

@@ -1,0 +1,150 @@
+"""Autoregressive language models: one sequence on an engine, sampling, and likelihood of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sangbo.engines.base import Cache, Engine, Index, Real, Segment
+from sangbo.errors import EngineError, SangboError
+from sangbo.ledger import Ledger
+
+PREFILL_ROWS = 512
+"""Rows of a prompt that run at once; bounds the memory of long prompts."""
+
+C = TypeVar("C", bound=Cache)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn from the logits.
+
+    Attributes:
+        temperature: 0 takes the most likely token; otherwise logits are divided by it.
+        top_k: keep only this many most likely tokens; 0 keeps all.
+        top_p: keep the fewest most likely tokens whose probabilities reach this.
+        seed: of the generator; the same seed gives the same text.
+    """
+
+    temperature: float = 0.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.temperature) and self.temperature >= 0):
+            raise SangboError(f"expected a temperature of 0 or more, found {self.temperature}")
+        if self.top_k < 0:
+            raise SangboError(f"expected a top-k of 0 or more, found {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise SangboError(f"expected a top-p above 0 and up to 1, found {self.top_p}")
+
+
+class Reader(Generic[C]):
+    """One sequence on an engine: remembers what it has read.
+
+    Args:
+        engine: runs the graph of a language model (inputs tokens, positions and selected).
+        context: most tokens that the sequence may hold.
+    """
+
+    def __init__(self, engine: Engine[C], context: int, ledger: Ledger | None = None) -> None:
+        self.engine = engine
+        self.cache = engine.cache(context)
+        self.ledger = ledger
+
+    def read(self, tokens: Sequence[int] | Index, *, every: bool = False) -> Real:
+        """Read ``tokens``; return the logits after the last, or after every one of them.
+
+        Returns:
+            (1, vocabulary), or (tokens, vocabulary) with ``every``.
+        """
+        if not len(tokens):
+            raise EngineError("expected at least one token, found none")
+        parts = []
+        for start in range(0, len(tokens), PREFILL_ROWS):
+            block = np.asarray(tokens[start : start + PREFILL_ROWS], np.int32)
+            rows = np.arange(len(block), dtype=np.int32)
+            inputs = {
+                "tokens": block,
+                "positions": rows + np.int32(self.cache.length),
+                "selected": rows if every else rows[-1:],
+            }
+            segment = Segment(self.cache, len(block))
+            parts.append(self.engine.run(inputs, [segment], ledger=self.ledger)["logits"])
+        return np.concatenate(parts) if every else parts[-1]
+
+
+def draw(logits: Real, sampling: Sampling, generator: np.random.Generator) -> int:
+    """The next token for ``logits`` (vocabulary,)."""
+    if sampling.temperature == 0:
+        return int(logits.argmax())
+    scaled = logits.astype(np.float64) / sampling.temperature
+    if 0 < sampling.top_k < len(scaled):
+        least = np.partition(scaled, -sampling.top_k)[-sampling.top_k]
+        scaled[scaled < least] = -np.inf
+    probabilities = np.exp(scaled - scaled.max())
+    probabilities /= probabilities.sum()
+    if sampling.top_p < 1:
+        order = np.argsort(-probabilities, kind="stable")
+        before = np.cumsum(probabilities[order]) - probabilities[order]
+        probabilities[order[before >= sampling.top_p]] = 0
+        probabilities /= probabilities.sum()
+    return int(generator.choice(len(probabilities), p=probabilities))
+
+
+def generate(
+    engine: Engine[C],
+    prompt: Sequence[int],
+    *,
+    context: int,
+    max_tokens: int,
+    stop: Collection[int] = (),
+    sampling: Sampling | None = None,
+    ledger: Ledger | None = None,
+) -> Iterator[int]:
+    """Tokens that follow ``prompt``, one by one, until a stop token, the limit or the context.
+
+    Raises:
+        SangboError: where the prompt is empty or fills the context.
+    """
+    if not prompt:
+        raise SangboError("expected a prompt of at least one token, found an empty one")
+    if len(prompt) >= context:
+        raise SangboError(
+            f"expected a prompt shorter than the context of {context} tokens, found {len(prompt)}"
+        )
+    sampling = sampling or Sampling()
+    generator = np.random.default_rng(sampling.seed)
+    sequence = Reader(engine, min(context, len(prompt) + max_tokens), ledger)
+    logits = sequence.read(prompt)[0]
+    for step in range(max_tokens):
+        token = draw(logits, sampling, generator)
+        if token in stop:
+            return
+        yield token
+        if step + 1 == max_tokens or sequence.cache.length == sequence.cache.capacity:
+            return
+        logits = sequence.read([token])[0]
+
+
+def windows(tokens: Sequence[int] | Index, context: int) -> Iterator[tuple[Index, Index]]:
+    """Cut a text into windows of ``context`` tokens: pairs of what is read and what follows."""
+    ids = np.asarray(tokens, np.int32)
+    if len(ids) < 2:
+        raise SangboError(f"expected a text of at least two tokens, found {len(ids)}")
+    for start in range(0, len(ids) - 1, context):
+        stop = min(start + context, len(ids) - 1)
+        yield ids[start:stop], ids[start + 1 : stop + 1]
+
+
+def log_softmax(logits: Real) -> NDArray[np.float64]:
+    """Log-probabilities over the last axis."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    total: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return total

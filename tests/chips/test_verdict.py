@@ -1,0 +1,86 @@
+"""The verdict says who won, by how much, and does not flatter spikes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sangbo import chips
+from sangbo.chips.price import Baseline, Energy, Events, Price, Scheme
+from sangbo.ledger import Ledger
+
+
+def price(
+    chip: str, scheme: Scheme, compute: float | None, memory: float = 0, baseline: float = 90
+) -> Price:
+    return Price(
+        chip=chip,
+        scheme=scheme,
+        code="csd",
+        split="value" if scheme == "complementary" else "none",
+        largest_spiking=1,
+        most_spikes=1,
+        dense_fraction=0,
+        dense_fraction_levels=0,
+        events=Events(0, 0, 0, 0),
+        energy=None if compute is None else Energy(compute, {"dram": memory}),
+        dense=None if compute is None else 100,
+        baselines=(Baseline("zero skipping", Energy(baseline - memory, {"dram": memory})),),
+        provenances=("claim",),
+    )
+
+
+def test_spikes_that_pay() -> None:
+    found = [price("a", "dense", 60, 40), price("a", "complementary", 5, 40)]
+    assert chips.verdict(found) == (
+        "Spiking paid on a (complementary with code csd takes 0.5 × the energy of dense, zero "
+        "skipping, 0.45 × that of plain dense and 0.0833 × in compute alone) (modelled, memory "
+        "included)."
+    )
+
+
+def test_beating_plain_dense_is_not_enough() -> None:
+    found = [
+        price("a", "dense", 60, 40),
+        price("a", "spiking", 65, 40),
+        price("a", "complementary", 55, 40),
+    ]
+    text = chips.verdict(found)
+    assert text.startswith("Do not use spikes here: spiking paid on no chip; it lost on a (")
+    assert "1.06 × the energy of dense, zero skipping, 0.95 × that of plain dense" in text
+    assert "spikes alone 1.05 ×" in text
+
+
+def test_a_hair_makes_no_difference() -> None:
+    found = [price("a", "dense", 100), price("a", "spiking", 89.5)]
+    assert "it made no difference on a" in chips.verdict(found)
+
+
+def test_chips_are_judged_apart() -> None:
+    found = [
+        price("a", "dense", 100),
+        price("a", "spiking", 10),
+        price("b", "dense", 100),
+        price("b", "spiking", 200),
+        price("c", "dense", None),
+        price("c", "spiking", 5),
+    ]
+    text = chips.verdict(found)
+    assert text.startswith("Spiking paid on a (spiking")
+    assert "; it lost on b (" in text
+    assert "; nothing is compared on c, which cannot execute both (modelled" in text
+    assert chips.verdict(found[4:]).startswith("Nothing is compared on c, which")
+
+
+def test_nothing_to_judge() -> None:
+    assert chips.verdict([]) == "There are no prices to judge."
+
+
+def test_decoding_from_external_memory_is_bound_by_memory() -> None:
+    # A layer far too large for the chip: reading weights dwarfs arithmetic.
+    ledger = Ledger(samples=1)
+    ledger.neuron("n").add(np.random.default_rng(0).integers(-8, 9, 1000))
+    count = ledger.operation("o", "n", 4_000_000)
+    count.rows = 1
+    count.pairs.merge(ledger.neuron("n"), 4000)
+    text = chips.verdict(chips.price(ledger, chips.load("horowitz-45nm")))
+    assert "it made no difference on horowitz-45nm" in text
