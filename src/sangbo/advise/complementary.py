@@ -7,7 +7,7 @@ a multiplication, so the split never changes the answer.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ Array = NDArray[np.floating[Any]]
 
 
 class _Complementary(BaseEstimator):  # type: ignore[misc]
-    """A converted network; made by `convert`, never trained.
+    """A converted network; `fit` converts a trained one and learns nothing else.
 
     Attributes:
         weights_: one (inputs, outputs) int8 array a layer.
@@ -33,10 +33,47 @@ class _Complementary(BaseEstimator):  # type: ignore[misc]
         biases_: one (outputs,) float32 array a layer.
         thresholds_: θ of every layer's input, float32.
         levels_: L, one a layer.
-        pairs_: mean over the calibration rows of products of a level and a weight, per row.
-        spikes_: of additions caused by spikes, per row.
-        products_: of products left to the dense side, per row.
+        spikes_: additions caused by spikes, mean over the rows calibrated on.
+        products_: products left to the dense side, likewise.
     """
+
+    def fit(
+        self, x: Array, network: Any, *, break_even: float = 3.0, spike_code: str = "csd"
+    ) -> Self:
+        """Convert a fitted ``MLPClassifier`` or ``MLPRegressor`` (activation ``relu``).
+
+        Args:
+            x: (rows, inputs) to calibrate on: θ is the 99.9th percentile of a layer's |x| / L.
+            network: the trained network.
+            break_even: a level is sent as spikes where that takes at most so many of them.
+            spike_code: how a level becomes spikes.
+        """
+        self.weights_, self.scales_, self.biases_ = [], [], []
+        self.thresholds_, self.levels_ = [], []
+        self.spikes_ = self.products_ = 0.0
+        value = np.asarray(x, np.float32)
+        spikes = code(spike_code).spikes
+        layers = list(zip(network.coefs_, network.intercepts_, strict=True))
+        for index, (weight, bias) in enumerate(layers):
+            reach = float(np.percentile(np.abs(value), _TAIL)) or float(np.abs(value).max()) or 1.0
+            scale = float(np.abs(weight).max()) / _WEIGHT_LIMIT or 1.0
+            self.levels_.append(LEVELS)
+            self.thresholds_.append(float(np.float32(reach / LEVELS)))
+            self.scales_.append(scale)
+            self.weights_.append(np.rint(weight / scale).astype(np.int8))
+            self.biases_.append(np.asarray(bias, np.float32))
+            counts = spikes(self.levels(value, index))
+            cheap = counts <= break_even
+            self.spikes_ += float(counts[cheap].sum()) / len(value) * weight.shape[1]
+            self.products_ += float((~cheap).sum()) / len(value) * weight.shape[1]
+            value = np.asarray(value @ weight + bias, np.float32)
+            if index < len(layers) - 1:
+                value = np.maximum(value, 0)
+        if hasattr(network, "classes_"):
+            self.classes_ = network.classes_
+        else:
+            self.mean_, self.scale_ = 0.0, 1.0
+        return self
 
     def accumulate(self, x: Array) -> Array:
         """Outputs of the last layer (rows, outputs) for ``x`` (rows, inputs)."""
@@ -44,7 +81,9 @@ class _Complementary(BaseEstimator):  # type: ignore[misc]
         value = np.asarray(x, np.float32)
         last = len(self.weights_) - 1
         for layer in range(last + 1):
-            sums = self.levels(value, layer).astype(np.int32) @ self.weights_[layer].astype(np.int32)
+            sums = self.levels(value, layer).astype(np.int32) @ self.weights_[layer].astype(
+                np.int32
+            )
             scale = np.float32(self.thresholds_[layer] * self.scales_[layer])
             value = sums.astype(np.float32) * scale + self.biases_[layer]
             if layer < last:
@@ -56,7 +95,7 @@ class _Complementary(BaseEstimator):  # type: ignore[misc]
         inverse = np.float32(1) / np.float32(self.thresholds_[layer])
         scaled = np.floor(np.asarray(x, np.float32) * inverse + np.float32(0.5))
         limit = self.levels_[layer]
-        return np.clip(scaled, -limit, limit).astype(np.int32)
+        return np.asarray(np.clip(scaled, -limit, limit), np.int32)
 
 
 class ComplementaryClassifier(ClassifierMixin, _Complementary):  # type: ignore[misc]
@@ -80,46 +119,3 @@ class ComplementaryRegressor(RegressorMixin, _Complementary):  # type: ignore[mi
     def predict(self, x: Array) -> Array:
         """Values (rows,)."""
         return np.asarray(self.accumulate(x)[:, 0] * self.scale_ + self.mean_, np.float64)
-
-
-def convert(network: Any, x: Array, *, break_even: float, spike_code: str = "csd") -> Any:
-    """Convert a fitted multi-layer perceptron of scikit-learn (activation ``relu``).
-
-    Args:
-        network: ``MLPClassifier`` or ``MLPRegressor``.
-        x: (rows, inputs) to calibrate thresholds on: θ is the 99.9th percentile of |x| / L.
-        break_even: a level is sent as spikes where that takes at most so many of them.
-        spike_code: how a level becomes spikes.
-
-    Returns:
-        `ComplementaryClassifier` or `ComplementaryRegressor`.
-    """
-    classify = hasattr(network, "classes_")
-    made: Any = ComplementaryClassifier() if classify else ComplementaryRegressor()
-    made.weights_, made.scales_, made.biases_ = [], [], []
-    made.thresholds_, made.levels_ = [], []
-    made.pairs_ = made.spikes_ = made.products_ = 0.0
-    value = np.asarray(x, np.float32)
-    spikes = code(spike_code).spikes
-    layers = list(zip(network.coefs_, network.intercepts_, strict=True))
-    for index, (weight, bias) in enumerate(layers):
-        reach = float(np.percentile(np.abs(value), _TAIL)) or float(np.abs(value).max()) or 1.0
-        scale = float(np.abs(weight).max()) / _WEIGHT_LIMIT or 1.0
-        made.levels_.append(LEVELS)
-        made.thresholds_.append(float(np.float32(reach / LEVELS)))
-        made.scales_.append(scale)
-        made.weights_.append(np.rint(weight / scale).astype(np.int8))
-        made.biases_.append(np.asarray(bias, np.float32))
-        counts = spikes(made.levels(value, index))
-        cheap = counts <= break_even
-        made.pairs_ += weight.size
-        made.spikes_ += float(counts[cheap].sum()) / len(value) * weight.shape[1]
-        made.products_ += float((~cheap).sum()) / len(value) * weight.shape[1]
-        value = np.asarray(value @ weight + bias, np.float32)
-        if index < len(layers) - 1:
-            value = np.maximum(value, 0)
-    if classify:
-        made.classes_ = network.classes_
-    else:
-        made.mean_, made.scale_ = 0.0, 1.0
-    return made

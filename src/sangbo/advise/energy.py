@@ -1,7 +1,7 @@
 """What a candidate costs: energy of this machine while it works, and operations it must do.
 
 Candidates finish in milliseconds, so the energy counter of the processor (RAPL) is read directly
-where the system shows it, less nothing: `measured`. Elsewhere energy is processor time times an
+where the system shows it: `measured`. Elsewhere energy is processor time times an
 assumed power of one busy core: `modelled`; ratios of candidates do not depend on that power.
 """
 
@@ -13,16 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from sangbo.chips import load
+
 WATTS_PER_CORE = 10.0
 _RAPL = Path("/sys/class/powercap")
 
-# pJ at 45 nm, 0.9 V (Horowitz, ISSCC 2014): fp32 multiply 3.7, fp32 add 0.9, int8 multiply 0.2,
-# int32 add 0.1.
-MULTIPLY_ADD = 3.7 + 0.9
-ADD = 0.9
-INT8_MULTIPLY_ADD = 0.2 + 0.1
-INT32_ADD = 0.1
-BREAK_EVEN = INT8_MULTIPLY_ADD / INT32_ADD
+CHIP = "horowitz-45nm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +44,20 @@ class Operations:
 
     @property
     def picojoules(self) -> float:
-        """Their energy at 45 nm, memory left out (modelled; Horowitz 2014)."""
+        """Their energy on the chip `CHIP`, memory left out (modelled)."""
+        pj = load(CHIP).arithmetic
         return (
-            MULTIPLY_ADD * self.multiply_adds
-            + ADD * self.adds
-            + INT8_MULTIPLY_ADD * self.int8_multiply_adds
-            + INT32_ADD * self.int32_adds
+            (pj("multiply_float32") + pj("add_float32")) * self.multiply_adds
+            + pj("add_float32") * self.adds
+            + (pj("multiply_int8") + pj("add_int32")) * self.int8_multiply_adds
+            + pj("add_int32") * self.int32_adds
         )
+
+
+def break_even() -> float:
+    """Spikes that cost as much as the multiplication they replace, on the chip `CHIP`."""
+    pj = load(CHIP).arithmetic
+    return (pj("multiply_int8") + pj("add_int32")) / pj("add_int32")
 
 
 def energy_basis() -> str:
@@ -87,7 +90,9 @@ class Meter:
         self.joules = micro * 1e-6
 
 
-def repeated(work: Callable[[], Any], seconds: float = 0.02, most: int = 200) -> tuple[float, float]:
+def repeated(
+    work: Callable[[], Any], seconds: float = 0.02, most: int = 200
+) -> tuple[float, float]:
     """Joules and seconds of one run of ``work``, run until ``seconds`` have passed."""
     runs = 0
     with Meter() as meter:
