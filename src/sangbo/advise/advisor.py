@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-import skops.io
 from numpy.typing import NDArray
-from scipy import stats
 from sklearn.base import BaseEstimator
+from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.preprocessing import OrdinalEncoder
 from sklearn.utils import ClassifierTags, RegressorTags, Tags, column_or_1d
@@ -26,9 +24,9 @@ from sklearn.utils.validation import (
     check_is_fitted,
     validate_data,
 )
-from skops.io.exceptions import UntrustedTypesFoundException
 from threadpoolctl import threadpool_limits
 
+from sangbo.advise import choice, saving
 from sangbo.advise import trial as trials
 from sangbo.advise.candidates import Candidate, chosen
 from sangbo.advise.energy import energy_basis
@@ -38,30 +36,9 @@ from sangbo.progress import Progress, silent
 
 BALANCED_ABOVE = 0.8  # share of the largest class from which accuracy says too little
 RESERVED = 0.2  # share of the budget kept for the last training
-MAX_MODEL_BYTES = 4 << 30
-_MISSING = -2.0
-
-TRUSTED = [
-    "collections.OrderedDict",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
-    "lightgbm.sklearn.LGBMRegressor",
-    "sangbo.advise.advisor.Advisor",
-    "sangbo.advise.attention.AttentionClassifier",
-    "sangbo.advise.attention.AttentionRegressor",
-    "sangbo.advise.complementary.ComplementaryClassifier",
-    "sangbo.advise.complementary.ComplementaryRegressor",
-    "sangbo.advise.novelty.Novelty",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.tree._tree.Tree",
-    "xgboost.core.Booster",
-    "xgboost.sklearn.XGBClassifier",
-    "xgboost.sklearn.XGBRegressor",
-]
-"""Types beyond those skops trusts that a saved Advisor may hold."""
+IMPORTANCE_ROWS = 500
+IMPORTANCE_REPEATS = 10
+_MISSING = -2
 
 
 def _gives_probabilities(advisor: Advisor) -> bool:
@@ -98,6 +75,9 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         notes_: what to know about the result, in words.
         metric_: the metric used.
         model_: the fitted pipeline over encoded columns.
+        importances_: one dict a column, most important first; empty where there was no time.
+        rows_: rows that the model was trained on.
+        energy_basis_: ``measured`` or ``modelled``.
         novelty_: what it knows of the rows seen.
         classes_: of a classifier.
 
@@ -163,9 +143,14 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         deadline = start + self.budget * (1 - RESERVED)
         done = trials.run(asked, candidates, outer, deadline, self.progress or silent)
         share = len(outer[0][1]) / len(outer[0][0])
-        self._recommend(done, share)
+        self.results_ = choice.judged(done, share, self.metric_, self.confidence)
+        self.best_, self.recommended_ = choice.best_and_cheapest(self.results_)
+        choice.add_ratios(self.results_, self.recommended_)
+        self.notes_ += choice.remarks(self.results_, share)
+        self.energy_basis_ = energy_basis()
         by_name = {t.candidate.name: t for t in done}
         self._train(question, asked, by_name, start + self.budget)
+        self._look(asked, by_name, outer[0], start + self.budget)
         self.novelty_ = Novelty(self.numbers_, self.categories_, self.random_state).fit(x)
         self.seconds_ = time.perf_counter() - start
         return self
@@ -206,37 +191,16 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         kept = copy.copy(self)
         kept.progress = None
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.new")
-        try:
-            beside.write_bytes(skops.io.dumps(kept))
-            beside.replace(target)
-        except OSError as error:
-            raise DataError(f"expected to write {path}, found: {error.strerror}") from None
-        finally:
-            beside.unlink(missing_ok=True)
+        saving.save(kept, path)
 
     @classmethod
     def load(cls, path: str | Path) -> Advisor:
-        """Load what `save` wrote; types other than `TRUSTED` and skops's own are refused.
+        """Load what `save` wrote; types other than those it may hold are refused.
 
         Raises:
             DataError: the file is not one, or holds a type that it should not.
         """
-        try:
-            with zipfile.ZipFile(path) as archive:
-                size = sum(item.file_size for item in archive.infolist())
-            if size > MAX_MODEL_BYTES:
-                raise DataError(f"expected at most {MAX_MODEL_BYTES} bytes in {path}, found {size}")
-            found = skops.io.load(path, trusted=TRUSTED)
-        except UntrustedTypesFoundException as error:
-            raise DataError(f"expected only known types in {path}, found: {error}") from None
-        except (OSError, zipfile.BadZipFile, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"expected a saved Advisor at {path}, found: {error}") from None
-        except ValueError as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"expected a saved Advisor at {path}, found: {error}") from None
+        found = saving.load(path)
         if not isinstance(found, Advisor):
             raise DataError(f"expected a saved Advisor at {path}, found a {type(found).__name__}")
         return found
@@ -347,65 +311,6 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
             )
         return rows
 
-    def _recommend(self, done: list[trials.Trial], share: float) -> None:
-        finished = [t for t in done if t.scores]
-        if not finished:
-            why = "; ".join(f"{t.candidate.name}: {t.failure}" for t in done)
-            raise DataError(f"expected a candidate to finish, found that none did: {why}")
-        best = max(finished, key=lambda t: (np.mean(t.scores), -t.operations.picojoules))
-        near = []
-        self.results_: list[dict[str, Any]] = []
-        for t in done:
-            entry = _entry(t)
-            if t.scores:
-                worse, error = trials.corrected(np.array(best.scores) - np.array(t.scores), share)
-                within = worse <= error or worse <= 1e-12
-                low, high = trials.interval(np.array(t.scores), share, self.confidence)
-                entry |= {
-                    "mean": float(np.mean(t.scores)),
-                    "interval": [low, high] if np.isfinite([low, high]).all() else None,
-                    "worse_than_best": worse,
-                    "standard_error": error if np.isfinite(error) else None,
-                    "within_noise": bool(within),
-                }
-                if within:
-                    near.append(t)
-            self.results_.append(entry)
-        cheapest = min(near, key=lambda t: (t.candidate.network, t.operations.picojoules))
-        self.best_, self.recommended_ = best.candidate.name, cheapest.candidate.name
-        for entry, t in zip(self.results_, done, strict=True):
-            entry["relative_train_energy"] = _ratio(t.train_joules, cheapest.train_joules, t)
-            entry["relative_predict_energy"] = _ratio(t.predict_joules, cheapest.predict_joules, t)
-        self.energy_basis_ = energy_basis()
-        self._remark(done, best, share)
-
-    def _remark(self, done: list[trials.Trial], best: trials.Trial, share: float) -> None:
-        floor = next((t for t in done if t.candidate.name == "majority" and t.scores), None)
-        if floor is not None and floor is not best:
-            gain, error = trials.corrected(np.array(best.scores) - np.array(floor.scores), share)
-            if error > 0 and stats.t.sf(gain / error, max(1, len(best.scores) - 1)) > 0.05:
-                self.notes_.append(
-                    "Nothing is better than the majority rule (or the mean) beyond doubt "
-                    "(corrected t-test, 5 %): these columns may not tell the target."
-                )
-        for t in done:
-            if t.failure:
-                self.notes_.append(f"{t.candidate.title}: not judged ({t.failure}).")
-        full = max(t.rows for t in done)
-        cut = [f"{t.candidate.title} ({t.rows:,})" for t in done if t.scores and t.rows < full]
-        if cut:
-            self.notes_.append(
-                f"To keep to the budget these were trained on fewer than {full:,} rows a fold and "
-                f"may do better: {', '.join(cut)}."
-            )
-        unsearched = [
-            t.candidate.title for t in done if t.scores and t.candidate.grid and not t.searched
-        ]
-        if unsearched:
-            self.notes_.append(
-                f"To keep to the budget these had no settings searched: {', '.join(unsearched)}."
-            )
-
     def _train(
         self,
         question: trials.Question,
@@ -415,9 +320,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
     ) -> None:
         """Train the recommended candidate on all rows, or on as many as there is time for."""
         trial = by_name[self.recommended_]
-        candidate = trial.candidate
-        if candidate.parent is not None:
-            candidate = by_name[candidate.parent].candidate
+        candidate = self._trained(trial, by_name)
         left = deadline - time.perf_counter()
         rows = np.arange(len(question.y))
         forecast = trial.train_seconds * (len(rows) / max(1, trial.rows)) ** candidate.growth
@@ -429,11 +332,69 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
             )
         with threadpool_limits(1), trials.quiet():
             settings = self._settings(asked, candidate, trial, left - forecast)
-            model = trials.train(question, candidate, rows, settings)
-            if trial.candidate.parent is not None:
-                model = trials.derived(question, model, rows)
-        self.model_ = model
+            self.model_ = self._make(question, trial, candidate, rows, settings)
         self.rows_ = len(rows)
+
+    @staticmethod
+    def _trained(trial: trials.Trial, by_name: dict[str, trials.Trial]) -> Candidate:
+        """The candidate that is trained: the trial's own, or the one it is converted from."""
+        parent = trial.candidate.parent
+        return trial.candidate if parent is None else by_name[parent].candidate
+
+    @staticmethod
+    def _make(
+        question: trials.Question,
+        trial: trials.Trial,
+        candidate: Candidate,
+        rows: NDArray[np.int64],
+        settings: dict[str, Any],
+    ) -> Any:
+        model = trials.train(question, candidate, rows, settings)
+        if trial.candidate is candidate:
+            return model
+        return trials.derived(question, model, rows)
+
+    def _look(
+        self,
+        asked: trials.Question,
+        by_name: dict[str, trials.Trial],
+        fold: tuple[NDArray[np.int64], NDArray[np.int64]],
+        deadline: float,
+    ) -> None:
+        """Which columns matter to the recommended model: shuffle each in held-out rows."""
+        self.importances_: list[dict[str, Any]] = []
+        trial = by_name[self.recommended_]
+        train_rows, test_rows = fold
+        seen = test_rows[:IMPORTANCE_ROWS]
+        cost = trial.predict_seconds * len(seen) * IMPORTANCE_REPEATS * (asked.x.shape[1] + 1)
+        if trial.train_seconds + cost > deadline - time.perf_counter():
+            return
+        with threadpool_limits(1), trials.quiet():
+            rows = trials.fewer(asked, train_rows, max(trial.rows, 2))
+            trained = self._trained(trial, by_name)
+            model = self._make(asked, trial, trained, rows, trial.settings)
+            found = permutation_importance(
+                model,
+                asked.x[seen],
+                asked.y[seen],
+                scoring=self.metric_,
+                n_repeats=IMPORTANCE_REPEATS,
+                random_state=self.random_state,
+            )
+        self.importances_ = sorted(
+            (
+                {
+                    "column": name,
+                    "mean": float(mean),
+                    "deviation": float(deviation),
+                    "needed": bool(mean > 2 * deviation / np.sqrt(IMPORTANCE_REPEATS)),
+                }
+                for name, mean, deviation in zip(
+                    self._names(), found.importances_mean, found.importances_std, strict=True
+                )
+            ),
+            key=lambda i: -i["mean"],
+        )
 
     def _settings(
         self, asked: trials.Question, candidate: Candidate, trial: trials.Trial, left: float
@@ -463,28 +424,3 @@ def _texts(frame: pd.DataFrame, columns: Sequence[int]) -> NDArray[np.object_]:
             None if m else str(v) for v, m in zip(values, values.isna(), strict=True)
         ]
     return found
-
-
-def _ratio(joules: float, reference: float, trial: trials.Trial) -> float | None:
-    return joules / reference if trial.scores and reference > 0 else None
-
-
-def _entry(t: trials.Trial) -> dict[str, Any]:
-    return {
-        "name": t.candidate.name,
-        "title": t.candidate.title,
-        "network": t.candidate.network,
-        "finished": bool(t.scores),
-        "failure": t.failure or None,
-        "scores": list(t.scores),
-        "settings": {k.rsplit("__", 1)[-1]: v for k, v in t.settings.items()},
-        "searched": t.searched,
-        "rows": t.rows,
-        "train_joules": t.train_joules,
-        "predict_joules": t.predict_joules,
-        "train_seconds": t.train_seconds,
-        "predict_seconds": t.predict_seconds,
-        "flop_per_prediction": t.operations.flop,
-        "picojoules_per_prediction": t.operations.picojoules,
-        "bytes": t.bytes,
-    }

@@ -17,7 +17,7 @@ NEIGHBOURS = 3
 QUANTILE = 0.99
 MIN_THRESHOLD = 0.5  # in standard deviations, for tables of exact copies
 REFERENCE = 5000
-UNSEEN = -1.0
+UNSEEN = -1
 """Code of a category that was not there when the columns were encoded."""
 
 

@@ -1,0 +1,60 @@
+"""`sangbo advise`: does this table need deep learning at all?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sangbo.errors import DataError
+
+
+def advise(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV or Parquet.")],
+    target: Annotated[str | None, typer.Option(help="Column to predict; else groups.")] = None,
+    task: Annotated[str | None, typer.Option(help="classification or regression.")] = None,
+    budget: Annotated[float, typer.Option(help="Seconds for everything.")] = 60.0,
+    candidates: Annotated[str | None, typer.Option(help="Names to try, comma between.")] = None,
+    apply: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge the rows of another table.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE.skops", help="Save the trained model.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything drawn.")] = 0,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a report.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Try everything from a majority rule to networks; advise the cheapest that is good enough."""
+    from sangbo.advise import advice_page
+    from sangbo.advise import advise as work
+
+    if target is None and (apply or save):
+        raise DataError("expected --target beside --apply and --save, found none")
+    names = None if candidates is None else [n.strip() for n in candidates.split(",")]
+    with Console(stderr=True).status("reading") as status:
+        found = work(
+            table,
+            target,
+            task=task,
+            budget=budget,
+            candidates=names,
+            apply=apply,
+            seed=seed,
+            progress=lambda words, share: status.update(f"{share:.0%} {words}"),
+        )
+    if save is not None and found.advisor is not None:
+        found.advisor.save(save)
+    if report is not None:
+        advice_page(found).write(report)
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), allow_nan=False, ensure_ascii=False))
+        return
+    typer.echo(found.summary())
+    for words in [*found.table.findings, *found.notes]:
+        typer.echo(f"- {words}")
