@@ -14,7 +14,7 @@ import pandas as pd
 from sangbo.advise.advisor import Advisor
 from sangbo.advise.candidates import preparation
 from sangbo.advise.groups import Grouping, find_groups
-from sangbo.advise.table import Table, conform, prepare, read_frame
+from sangbo.advise.table import Table, conform, is_text, prepare, read_frame
 from sangbo.errors import DataError
 from sangbo.progress import Progress, silent
 
@@ -181,8 +181,8 @@ def advise(
 
 
 def _group(source: str, table: Table, left: float, seed: int, progress: Progress) -> Advice:
-    codes = table.x.apply(lambda c: pd.factorize(c)[0] if c.dtype == object else c)
-    texts = [i for i, name in enumerate(table.x.columns) if table.x[name].dtype == object]
+    codes = table.x.apply(lambda c: pd.factorize(c)[0] if is_text(c) else c)
+    texts = [i for i, name in enumerate(table.x.columns) if is_text(table.x[name])]
     numbers = [i for i in range(table.x.shape[1]) if i not in texts]
     x = preparation(numbers, texts).fit_transform(codes.to_numpy(np.float64))
     count, tried, notes = find_groups(np.asarray(x), budget=left, seed=seed, progress=progress)

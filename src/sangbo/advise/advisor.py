@@ -157,7 +157,8 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
         """Classes or values (rows,); see `unlike` for the rows where they mean nothing."""
-        found = self.model_.predict(self._encode(X))
+        encoded = self._encode(X)
+        found = self.model_.predict(encoded)
         if self.task == "regression":
             return np.asarray(found, np.float64)
         return np.asarray(self.classes_[np.asarray(found, np.int64)])

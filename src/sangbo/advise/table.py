@@ -189,6 +189,11 @@ def _check_widths(rows: Iterable[list[str]], source: Path) -> None:
         raise DataError(f"expected rows and columns in {source}, found none")
 
 
+def is_text(values: pd.Series[Any]) -> bool:
+    """Whether a settled column holds text, not numbers."""
+    return not pd.api.types.is_numeric_dtype(values)
+
+
 def _check_names(names: list[str]) -> None:
     seen: set[str] = set()
     for name in names:
@@ -209,7 +214,7 @@ def conform(frame: pd.DataFrame, like: pd.DataFrame) -> pd.DataFrame:
     made = {}
     for name in like.columns:
         values = frame[name]
-        if like[name].dtype == object:
+        if is_text(like[name]):
             texts = values.astype(object).where(values.notna(), None)
             made[name] = texts.map(lambda v: None if v is None else str(v).strip()).astype(object)
         else:
@@ -230,7 +235,7 @@ def _columns(frame: pd.DataFrame, findings: list[str], dropped: dict[str, str]) 
             dropped[str(name)] = "the same in every row"
         elif _is_index(filled, different, len(values)):
             dropped[str(name)] = "a different value in every row, as of an identifier"
-        elif values.dtype == object and different > max(_MANY_CLASSES, _TEXT_SHARE * len(filled)):
+        elif is_text(values) and different > max(_MANY_CLASSES, _TEXT_SHARE * len(filled)):
             dropped[str(name)] = "free text: too many different values"
         else:
             kept[str(name)] = values
@@ -278,10 +283,10 @@ def _settle(values: pd.Series[Any], name: str, findings: list[str]) -> pd.Series
 def _is_index(filled: pd.Series[Any], different: int, rows: int) -> bool:
     if different < rows or rows < 10:
         return False
-    if filled.dtype == object:
+    if is_text(filled):
         return True
-    steps = np.diff(np.sort(filled.to_numpy(np.float64)))
-    return bool((steps == 1).all())
+    steps = np.diff(filled.to_numpy(np.float64))
+    return bool((steps == 1).all() or (steps == -1).all())
 
 
 def _separate(table: Table, values: pd.Series[Any], target: str, task: str | None) -> None:
@@ -298,7 +303,7 @@ def _separate(table: Table, values: pd.Series[Any], target: str, task: str | Non
         )
     table.task = task or _task(settled)
     if table.task == "regression":
-        if settled.dtype == object:
+        if is_text(settled):
             raise DataError(f"expected numbers in {target!r} for a regression, found text")
         table.x, table.y, table.line = x, settled.to_numpy(np.float64), lines
     else:
@@ -327,7 +332,7 @@ def _label(value: Any) -> str:
 
 
 def _task(target: pd.Series[Any]) -> str:
-    if target.dtype == object:
+    if is_text(target):
         return "classification"
     numbers = target.to_numpy(np.float64)
     few = target.nunique() <= max(2, min(_MANY_CLASSES, len(numbers) // 5))
@@ -372,7 +377,7 @@ def _leaks(table: Table, target: str) -> None:
 
 
 def _tells_value(values: pd.Series[Any], y: NDArray[Any]) -> float | None:
-    if values.dtype == object or values.nunique() < 3:
+    if is_text(values) or values.nunique() < 3:
         return None
     known = values.notna().to_numpy()
     return float(abs(stats.spearmanr(values[known], y[known])[0]))
@@ -380,7 +385,7 @@ def _tells_value(values: pd.Series[Any], y: NDArray[Any]) -> float | None:
 
 def _tells_class(values: pd.Series[Any], y: NDArray[Any]) -> float | None:
     """Cross-validated balanced accuracy of a tree that sees this column only."""
-    codes = pd.factorize(values)[0] if values.dtype == object else values.fillna(-np.inf)
+    codes = pd.factorize(values)[0] if is_text(values) else values.fillna(-np.inf)
     column = np.nan_to_num(np.asarray(codes, np.float64), neginf=-1e30)[:, None]
     counts = np.unique(y, return_counts=True)[1]
     if counts.min() < 3:
