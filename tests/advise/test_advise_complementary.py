@@ -33,7 +33,9 @@ def test_two_classes_and_values() -> None:
     one = MLPClassifier((16,), max_iter=300, random_state=0, solver="lbfgs").fit(x, y > 0)
     form = ComplementaryClassifier().fit(x, one)
     assert (form.predict(x) == one.predict(x)).mean() > 0.97
-    values = MLPRegressor(hidden_layer_sizes=(16,), max_iter=300, random_state=0, solver="lbfgs").fit(x, y)
+    values = MLPRegressor(
+        hidden_layer_sizes=(16,), max_iter=300, random_state=0, solver="lbfgs"
+    ).fit(x, y)
     assert ComplementaryRegressor().fit(x, values).score(x, y) > 0.99
 
 
