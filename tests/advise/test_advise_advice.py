@@ -48,7 +48,7 @@ def animals() -> pd.DataFrame:
 
 def test_a_cow_is_not_called_a_dog(tmp_path: Path) -> None:
     path = saved(tmp_path, animals())
-    found = advise(path, "동물", candidates=("majority", "rules", "linear"), budget=30)
+    found = advise(path, "동물", candidates=("majority", "rules", "linear"), budget=10)
     dog, cow, violet = found.judged
     assert (dog["row"], dog["prediction"], dog["unlike_anything_seen"]) == (81, "개", False)
     assert (cow["row"], cow["prediction"], cow["unlike_anything_seen"]) == (82, None, True)
@@ -67,9 +67,9 @@ def test_few_ordinary_rows_are_flagged() -> None:
     x, y = load_iris(return_X_y=True)
     random = np.random.default_rng(0)
     flagged = []
-    for seed in range(10):
+    for seed in range(5):
         train, test, labels, _ = train_test_split(x, y, test_size=0.3, random_state=seed)
-        advisor = Advisor(candidates=("naive_bayes",), folds=2).fit(train, labels)
+        advisor = Advisor(candidates=("majority",), folds=2).fit(train, labels)
         flagged.append(advisor.unlike(test).mean())
     assert np.mean(flagged) < 0.06
     far = x.mean(axis=0) + 40 * random.standard_normal((20, 4))
@@ -77,16 +77,16 @@ def test_few_ordinary_rows_are_flagged() -> None:
 
 
 def test_exclusive_or_needs_a_network() -> None:
-    x = np.random.default_rng(0).uniform(-1, 1, (400, 2))
+    x = np.random.default_rng(0).uniform(-1, 1, (240, 2))
     y = (x[:, 0] > 0) ^ (x[:, 1] > 0)
-    advisor = Advisor(candidates=WITH_NETWORK).fit(x, y)
+    advisor = Advisor(candidates=WITH_NETWORK, folds=3).fit(x, y)
     by_name = {r["name"]: r for r in advisor.results_}
     assert by_name["perceptron"]["mean"] < 0.65
     assert by_name["linear"]["mean"] < 0.65
-    assert by_name["mlp"]["mean"] > 0.95
-    assert by_name["mlp_complementary"]["mean"] == pytest.approx(by_name["mlp"]["mean"], abs=0.02)
+    assert by_name["mlp"]["mean"] > 0.9
+    assert by_name["mlp_complementary"]["mean"] == pytest.approx(by_name["mlp"]["mean"], abs=0.03)
     assert advisor.recommended_ in ("mlp", "mlp_complementary")
-    assert advisor.score(x, y) > 0.95
+    assert advisor.score(x, y) > 0.93
 
 
 @pytest.mark.parametrize(
@@ -100,15 +100,17 @@ def test_exclusive_or_needs_a_network() -> None:
 def test_the_recommended_is_near_the_best_on_rows_held_out(load: Any, task: str) -> None:
     x, y = load(return_X_y=True)
     train, test, known, hidden = train_test_split(x, y, test_size=0.3, random_state=0)
-    advisor = Advisor(task, candidates=QUICK if task == "classification" else None, budget=12)
+    advisor = Advisor(
+        task, candidates=QUICK if task == "classification" else QUICK[:2] + QUICK[4:], budget=8
+    )
     advisor.fit(train, known)
-    best = Advisor(task, candidates=(advisor.best_,), budget=30).fit(train, known)
+    best = Advisor(task, candidates=(advisor.best_,), budget=8).fit(train, known)
     # Two standard errors of a share of about 50 to 170 rows.
     assert advisor.score(test, hidden) >= best.score(test, hidden) - 0.08
     use = next(r for r in advisor.results_ if r["name"] == advisor.recommended_)
     assert use["within_noise"]
     assert not use["network"]
-    assert advisor.seconds_ <= 12
+    assert advisor.seconds_ <= 8
     assert use["relative_train_energy"] == use["relative_predict_energy"] == 1
 
 
@@ -149,12 +151,12 @@ def test_groups_and_no_groups(tmp_path: Path) -> None:
 def test_a_saved_advisor_says_the_same(tmp_path: Path) -> None:
     x, y = load_iris(return_X_y=True)
     for name in ("lightgbm", "xgboost", "rules", "neighbours", "svm", "attention"):
-        advisor = Advisor(candidates=(name,), folds=2).fit(x, y)
+        advisor = Advisor(candidates=(name,), folds=2, budget=2).fit(x, y)
         advisor.save(tmp_path / "a.skops")
         again = Advisor.load(tmp_path / "a.skops")
         assert (again.predict(x) == advisor.predict(x)).all()
         assert (again.unlike(x + 9) == advisor.unlike(x + 9)).all()
-    network = Advisor(candidates=("mlp", "mlp_complementary"), folds=2).fit(x, y)
+    network = Advisor(candidates=("mlp", "mlp_complementary"), folds=2, budget=4).fit(x, y)
     network.save(tmp_path / "a.skops")
     assert (Advisor.load(tmp_path / "a.skops").predict(x) == network.predict(x)).all()
 

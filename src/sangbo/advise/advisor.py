@@ -139,10 +139,9 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         question = self._question(x, target)
         rows = self._sample(question)
         asked = question if len(rows) == len(x) else self._question(x[rows], target[rows])
-        outer = trials.folds(asked, self.folds)
+        outer, share = trials.folds(asked, self.folds)
         deadline = start + self.budget * (1 - RESERVED)
         done = trials.run(asked, candidates, outer, deadline, self.progress or silent)
-        share = len(outer[0][1]) / len(outer[0][0])
         self.results_ = choice.judged(done, share, self.metric_, self.confidence)
         self.best_, self.recommended_ = choice.best_and_cheapest(self.results_)
         choice.add_ratios(self.results_, self.recommended_)
@@ -359,7 +358,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         self,
         asked: trials.Question,
         by_name: dict[str, trials.Trial],
-        fold: tuple[NDArray[np.int64], NDArray[np.int64]],
+        fold: trials.Fold,
         deadline: float,
     ) -> None:
         """Which columns matter to the recommended model: shuffle each in held-out rows."""

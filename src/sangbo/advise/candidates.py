@@ -176,7 +176,7 @@ def _scaled(regressor: Any) -> Any:
     return TransformedTargetRegressor(regressor, transformer=StandardScaler())
 
 
-_NETWORK = {"hidden_layer_sizes": (64,), "max_iter": 300, "early_stopping": False}
+_NETWORK = {"hidden_layer_sizes": (64,), "max_iter": 200}
 
 CANDIDATES: tuple[Candidate, ...] = (
     Candidate(

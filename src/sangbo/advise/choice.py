@@ -90,10 +90,11 @@ def remarks(results: Sequence[dict[str, Any]], test_share: float) -> list[str]:
     if floor is not None and floor is not best:
         gains = np.array(best["scores"]) - np.array(floor["scores"])
         gain, error = corrected(gains, test_share)
-        if error > 0 and stats.t.sf(gain / error, max(1, len(gains) - 1)) > DOUBT:
+        if error > 0 and stats.t.sf(gain / error, max(1, len(gains) - 1)) > DOUBT / len(finished):
             notes.append(
                 "Nothing is better than the majority rule (or the mean) beyond doubt "
-                f"(corrected t-test, {DOUBT:.0%}): these columns may not tell the target."
+                f"(corrected t-test, {DOUBT:.0%} over all methods): these columns may not tell the "
+                "target."
             )
     notes += [f"{r['title']}: not judged ({r['failure']})." for r in results if not r["finished"]]
     full = max(r["rows"] for r in results)

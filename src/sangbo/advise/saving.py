@@ -15,6 +15,7 @@ MAX_BYTES = 4 << 30
 
 TRUSTED = [
     "collections.OrderedDict",
+    "numpy.dtype",
     "lightgbm.basic.Booster",
     "lightgbm.sklearn.LGBMClassifier",
     "lightgbm.sklearn.LGBMRegressor",

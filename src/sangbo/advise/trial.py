@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import skops.io
@@ -42,9 +42,16 @@ from sangbo.progress import Progress
 INNER_FOLDS = 3
 MIN_ROWS = 200  # no candidate is trained on fewer to save time
 REPEAT_BELOW = 1000  # rows under which the outer folds are drawn twice
-_PILOT = 250
+_PILOT = 60
+_PILOT_SHARE = 0.1
+TEST_ROWS = 2000  # of a fold, at most: more would cost time and hardly narrow the interval
+MIN_SECONDS = 0.5  # for the first candidate, whatever the budget
 _SAFETY = 1.3
 _FAILURES = (ValueError, FloatingPointError, np.linalg.LinAlgError, LightGBMError, XGBoostError)
+
+
+Fold: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Training and test rows."""
 
 
 @dataclass
@@ -112,8 +119,10 @@ class Question:
         )
 
 
-def folds(question: Question, count: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Outer folds: stratified for classes, drawn twice for small tables.
+def folds(question: Question, count: int) -> tuple[list[Fold], float]:
+    """Outer folds, and n_test / n_train of them.
+
+    Stratified for classes; drawn twice for tables under 1,000 rows; at most 2,000 rows are tested.
 
     Raises:
         DataError: there are fewer than two rows.
@@ -122,23 +131,26 @@ def folds(question: Question, count: int) -> list[tuple[NDArray[np.int64], NDArr
     if rows < 2:
         raise DataError(f"expected 2 or more rows, found {rows} (n_samples = {rows})")
     repeats = 2 if rows < REPEAT_BELOW else 1
+    splits = min(count, rows)
+    splitter: Any = RepeatedKFold(n_splits=splits, n_repeats=repeats, random_state=question.seed)
     if question.task == "classification":
         rarest = int(np.unique(question.y, return_counts=True)[1].min())
         if rarest >= 2:
-            splitter: Any = RepeatedStratifiedKFold(
-                n_splits=min(count, rarest), n_repeats=repeats, random_state=question.seed
+            splits = min(count, rarest)
+            splitter = RepeatedStratifiedKFold(
+                n_splits=splits, n_repeats=repeats, random_state=question.seed
             )
-            return list(splitter.split(question.x, question.y))
-    splitter = RepeatedKFold(
-        n_splits=min(count, rows), n_repeats=repeats, random_state=question.seed
-    )
-    return list(splitter.split(question.x))
+    found = [
+        (train_rows, fewer(question, test_rows, TEST_ROWS))
+        for train_rows, test_rows in splitter.split(question.x, question.y)
+    ]
+    return found, 1 / (splits - 1)
 
 
 def run(
     question: Question,
     candidates: Sequence[Candidate],
-    outer: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    outer: Sequence[Fold],
     deadline: float,
     progress: Progress,
 ) -> list[Trial]:
@@ -163,6 +175,11 @@ def run(
                 continue
             waiting = sum(1 for c in candidates[index:] if c in trained)
             share = (deadline - time.perf_counter()) / max(1, waiting)
+            if share <= 0 and trials:
+                trials.append(Trial(candidate, failure="no time was left"))
+                fitted[candidate.name] = []
+                continue
+            share = max(share, MIN_SECONDS)
             keep = any(c.parent == candidate.name for c in candidates)
             trial, models = _try(question, candidate, outer, share, keep=keep)
             trials.append(trial)
@@ -244,7 +261,7 @@ def interval(
 def _try(
     question: Question,
     candidate: Candidate,
-    outer: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    outer: Sequence[Fold],
     share: float,
     *,
     keep: bool,
@@ -257,7 +274,7 @@ def _try(
         trial.searched, trial.rows = _plan(question, candidate, outer, share)
         picked: list[dict[str, Any]] = []
         for number, (train_rows, test_rows) in enumerate(outer):
-            if time.perf_counter() > end + share:  # twice its share: the forecast was wrong
+            if time.perf_counter() > end + share / 2:  # the forecast was wrong
                 trial.failure = f"out of time after {number} of {len(outer)} folds"
                 trial.scores = []
                 return trial, []
@@ -288,7 +305,7 @@ def _derive(
     candidate: Candidate,
     parent: Trial,
     fitted: dict[str, list[Any]],
-    outer: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    outer: Sequence[Fold],
 ) -> Trial:
     trial = Trial(candidate, rows=parent.rows, searched=parent.searched, settings=parent.settings)
     models = fitted[parent.candidate.name]
@@ -321,39 +338,52 @@ def _cost(trial: Trial, question: Question, model: Any, rows: NDArray[np.int64])
 def _plan(
     question: Question,
     candidate: Candidate,
-    outer: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    outer: Sequence[Fold],
     share: float,
 ) -> tuple[bool, int]:
-    """Whether to search settings, and on how many rows to train, so as to fit in ``share``."""
-    first = outer[0][0]
+    """Whether to search settings, and on how many rows to train, so as to fit in ``share``.
+
+    Small pilots, each four times the last, are timed until the next would take too much.
+
+    Raises:
+        DataError: not even few rows and no search would fit.
+    """
+    train_rows, test_rows = outer[0]
     grid = grid_of(candidate, question.task)
-    settings = math.prod(map(len, grid.values())) if grid else 0
-    timed = []
-    for size in (_PILOT, 4 * _PILOT):
+    inner = math.prod(map(len, grid.values())) * (INNER_FOLDS - 1) if grid else 0
+    sizes, times = [], []
+    size = _PILOT
+    while True:
+        pilot = fewer(question, train_rows, size)
         start = time.perf_counter()
-        train(question, candidate, fewer(question, first, size), {})
-        timed.append(time.perf_counter() - start)
-        if len(first) <= size:
+        train(question, candidate, pilot, {}).predict(question.x[test_rows])
+        sizes.append(len(pilot))
+        times.append(time.perf_counter() - start)
+        size *= 4
+        if len(pilot) == len(train_rows) or times[-1] * 4**candidate.growth > _PILOT_SHARE * share:
             break
 
     def forecast(rows: int, search: bool) -> float:
-        if len(timed) == 1 or rows <= _PILOT:
-            one = timed[0]
-        else:
-            seen = math.log(max(timed[1], 1e-4) / max(timed[0], 1e-4)) / math.log(4)
-            power = min(max(seen, 0.5), candidate.growth)
-            one = timed[1] * (rows / (4 * _PILOT)) ** max(power, candidate.growth - 0.2)
-        inner = settings * INNER_FOLDS * (1 - 1 / INNER_FOLDS) if search else 0
-        return one * len(outer) * (1 + inner) * _SAFETY
+        known = [t for s, t in zip(sizes, times, strict=True) if s >= rows]
+        one = known[0] if known else times[-1] * (rows / sizes[-1]) ** _growth(candidate, times)
+        return one * len(outer) * (1 + inner * search) * _SAFETY
 
-    rows = len(first)
-    if settings and forecast(rows, True) <= share:
+    rows = len(train_rows)
+    if inner and forecast(rows, True) <= share:
         return True, rows
     while forecast(rows, False) > share and rows > MIN_ROWS:
         rows = max(MIN_ROWS, rows // 2)
-    if forecast(rows, False) > 2 * share:
-        raise DataError(f"would take {forecast(rows, False):.0f} s of the {share:.0f} s it may")
-    return bool(settings) and forecast(rows, True) <= share, rows
+    if forecast(rows, False) > share:
+        raise DataError(f"would take about {forecast(rows, False):.1f} s of {share:.1f} s")
+    return bool(inner) and forecast(rows, True) <= share, rows
+
+
+def _growth(candidate: Candidate, times: Sequence[float]) -> float:
+    """The power of the rows that training time grows with: seen in the pilots, and then some."""
+    if len(times) < 2:
+        return candidate.growth
+    seen = math.log(max(times[-1], 1e-6) / max(times[-2], 1e-6)) / math.log(4)
+    return min(max(seen + 0.2, 0.4), candidate.growth)
 
 
 def fewer(question: Question, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
