@@ -27,6 +27,7 @@ from sangbo.tasks.language import log_softmax, windows
 
 CERTIFICATE_FILE = "certificate.json"
 CONTEXT = 512
+"""Tokens of a window, where the network reads that many."""
 DEFAULT_ALLOWED = 0.02
 """Largest relative change of perplexity that passes, unless told otherwise."""
 
@@ -95,7 +96,7 @@ class Certificate:
             "versions": self.record["versions"],
             "date": self.record["date"],
             "tokens": c.tokens,
-            "context": CONTEXT,
+            "context": self.record["context"],
             "perplexity": {
                 "original": c.original,
                 "converted": c.converted,
@@ -173,8 +174,10 @@ def verify(
         passages = [np.asarray(network.text_tokenizer().encode(text), np.int32)]
     passages = _first(passages, tokens)
     reference = Reference(network.graph)
-    comparison = compare(Reference(source.graph), reference, passages, progress)
+    context = min(CONTEXT, network.context)
+    comparison = compare(Reference(source.graph), reference, passages, context, progress)
     record = {
+        "context": context,
         "original": {"name": source.graph.name, **source.origin},
         "converted": {
             "name": network.graph.name,
@@ -212,13 +215,14 @@ def compare(
     original: Engine[Any],
     converted: Engine[Any],
     passages: Sequence[Index],
+    context: int = CONTEXT,
     progress: Progress = silent,
 ) -> Comparison:
-    """Perplexities, agreement and divergence of two engines on texts of tokens."""
+    """Perplexities, agreement and divergence of two engines on texts, cut into windows."""
     losses = np.zeros(2)
     agreed, divergence, count = 0, 0.0, 0
     total = sum(len(p) - 1 for p in passages)
-    for read, following in (w for p in passages for w in windows(p, CONTEXT)):
+    for read, following in (w for p in passages for w in windows(p, context)):
         progress("comparing", count / total)
         first, second = (log_softmax(_logits(e, read)) for e in (original, converted))
         rows = np.arange(len(following))

@@ -27,7 +27,10 @@ stdout = Console()
 
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """A `Progress` that draws one bar per activity on stderr."""
+    """A `Progress` on stderr: one bar per activity, or one line each where nobody watches."""
+    if not stderr.is_terminal:
+        yield _Lines()
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -35,16 +38,28 @@ def progress_bars() -> Iterator[Progress]:
         TimeElapsedColumn(),
     )
     with Bars(*columns, console=stderr, transient=True) as bars:
-        current: dict[str, TaskID] = {}
+        shown: dict[str, TaskID] = {}
 
         def report(activity: str, share: float) -> None:
-            if activity not in current:
-                for task in current.values():
+            if activity not in shown:
+                for task in shown.values():
                     bars.update(task, visible=False)
-                current[activity] = bars.add_task(activity, total=1.0)
-            bars.update(current[activity], completed=share, visible=True)
+                shown[activity] = bars.add_task(activity, total=1.0)
+            bars.update(shown[activity], completed=share, visible=True)
 
         yield report
+
+
+class _Lines:
+    """Prints each activity once, when it begins."""
+
+    def __init__(self) -> None:
+        self._activity = ""
+
+    def __call__(self, activity: str, share: float) -> None:
+        if activity != self._activity:
+            self._activity = activity
+            stderr.print(f"{activity} …", highlight=False, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
