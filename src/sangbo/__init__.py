@@ -1,7 +1,26 @@
-"""Sangbo turns a trained neural network into a complementary spiking network."""
+"""Sangbo turns a trained neural network into a complementary spiking network.
 
-from __future__ import annotations
+>>> import sangbo
+>>> network = sangbo.convert("smollm2-135m-instruct")            # doctest: +SKIP
+>>> print(network.generate("What is a neuron?", max_tokens=40))  # doctest: +SKIP
+>>> print(network.price("horowitz-45nm"))                        # doctest: +SKIP
+"""
 
-from importlib.metadata import version
+from sangbo._version import __version__
+from sangbo.convert import Settings, convert
+from sangbo.errors import SangboError
+from sangbo.network import Network, load
+from sangbo.tasks.language import Sampling
+from sangbo.verify import Certificate, verify
 
-__version__ = version("sangbo")
+__all__ = [
+    "Certificate",
+    "Network",
+    "Sampling",
+    "SangboError",
+    "Settings",
+    "__version__",
+    "convert",
+    "load",
+    "verify",
+]

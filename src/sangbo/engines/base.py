@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -17,6 +17,9 @@ Array: TypeAlias = NDArray[Any]
 Real: TypeAlias = NDArray[np.float32]
 Levels: TypeAlias = NDArray[np.int32]
 Index: TypeAlias = NDArray[np.int32]
+
+Product: TypeAlias = Callable[[Levels, Array, int], Levels]
+"""Exact Σ_i levels[r, i]·weights[o, i], given a bound on the weights' magnitude. → (r, o)."""
 
 C = TypeVar("C", bound="Cache")
 

@@ -94,17 +94,21 @@ def integer_product(levels: Levels, weights: Array, largest: int) -> Levels:
     Raises:
         EngineError: where Σ|n|·largest of a row reaches 2³¹.
     """
+    check_accumulators(levels, largest)
     bounds = np.abs(levels.astype(np.int64)).sum(axis=1) * largest
-    if bounds.size and bounds.max() >= _INT32:
-        raise EngineError(
-            f"expected accumulators within 32 bits, found a row whose sum may reach {bounds.max()}"
-        )
     result = np.empty((levels.shape[0], weights.shape[0]), np.int32)
     small = bounds < _EXACT_FLOAT32
     for rows, dtype in ((small, np.float32), (~small, np.float64)):
         if rows.any():
             result[rows] = levels[rows].astype(dtype) @ weights.T.astype(dtype)
     return result
+
+
+def check_accumulators(levels: Levels, largest: int) -> None:
+    """Raise `EngineError` where Σ|n|·largest over the last axis reaches 2³¹."""
+    reach = int(np.abs(levels.astype(np.int64)).sum(axis=-1).max(initial=0)) * largest
+    if reach >= _INT32:
+        raise EngineError(f"expected accumulators within 32 bits, found a sum up to {reach}")
 
 
 def unpack_nibbles(packed: Array) -> Array:

@@ -6,14 +6,14 @@ It runs float graphs (the original network) and complementary graphs (int32 accu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 
 from sangbo.engines import numerics
-from sangbo.engines.base import Array, Levels, Real, Segment, check_segments
+from sangbo.engines.base import Array, Levels, Product, Real, Segment, check_segments
 from sangbo.errors import EngineError, GraphError, UnsupportedError
 from sangbo.graph import (
     Activation,
@@ -67,8 +67,7 @@ class _State:
     values: dict[str, Array]
     segments: Sequence[Segment[ReferenceCache]]
     ledger: Ledger | None
-    keep: frozenset[str]
-    last_use: Mapping[str, int] = field(default_factory=dict)
+    product: Product
 
     def tensor(self, name: str) -> Array:
         return self.graph.tensors[name]
@@ -82,6 +81,11 @@ class _State:
 class Reference:
     """Runs a graph with NumPy. See `sangbo.engines.base.Engine`.
 
+    Args:
+        graph: a float or a complementary graph.
+        product: how levels meet integers; `sangbo.engines.sides.Split` really splits them between
+            a spiking and a dense side. Every product gives the same sums.
+
     >>> import numpy as np
     >>> from sangbo.graph import Add, Graph, ValueType
     >>> graph = Graph("double", {"x": ValueType("real", ("rows", 2))}, (Add("y", "x", "x"),),
@@ -90,8 +94,9 @@ class Reference:
     [[2.0, 2.0]]
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, product: Product = numerics.integer_product) -> None:
         self.graph = graph
+        self._product = product
         self._last_use = {
             name: step for step, o in enumerate(graph.operations) for name in o.inputs()
         }
@@ -117,7 +122,7 @@ class Reference:
         if segments:
             check_segments(rows, segments)
         wanted = frozenset(self.graph.outputs) | frozenset(keep)
-        state = _State(self.graph, dict(inputs), segments, ledger, wanted)
+        state = _State(self.graph, dict(inputs), segments, ledger, self._product)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             for step, operation in enumerate(self.graph.operations):
                 state.values[operation.output] = evaluate(operation, state)
@@ -175,7 +180,8 @@ def _(operation: Linear, state: _State) -> Array:
     else:
         flat = x.reshape(-1, x.shape[-1])
         theta = np.float32(state.threshold(operation.input) or 0)
-        y = (accumulate(flat, weight, state.graph) * theta).reshape(*x.shape[:-1], -1)
+        sums = accumulate(flat, weight, state.graph, state.product)
+        y = (sums * theta).reshape(*x.shape[:-1], -1)
         if state.ledger is not None:
             count_linear(operation, flat, state.graph, state.ledger)
     return y if operation.bias is None else y + state.tensor(operation.bias)
@@ -265,15 +271,14 @@ def _attend(
         weights /= weights.sum(axis=-1, keepdims=True)
         real: Real = (weights.transpose(1, 0, 2) @ v).transpose(1, 0, 2)
         return real
-    check_accumulators(query, _largest(keys))
-    sums = (q.astype(np.float64) @ k.astype(np.float64)).transpose(1, 0, 2)
-    scores = sums.astype(np.float32) * ((theta_q * theta_k) * scale)
+    sums = np.stack([state.product(n, c.T, _largest(keys)) for n, c in zip(q, k, strict=True)])
+    scores = sums.transpose(1, 0, 2).astype(np.float32) * ((theta_q * theta_k) * scale)
     scores = np.where(hidden, np.float32(-np.inf), scores)
     shifted = numerics.exp(scores - scores.max(axis=-1, keepdims=True))
     levels = numerics.encode(shifted, state.tensor(operation.inverse), 0, operation.highest)
     levels = np.where(hidden, 0, levels)
-    check_accumulators(levels, _largest(values))
-    mixed = levels.transpose(1, 0, 2).astype(np.float64) @ v.astype(np.float64)
+    p = levels.transpose(1, 0, 2)
+    mixed = np.stack([state.product(n, c.T, _largest(values)) for n, c in zip(p, v, strict=True)])
     divisor = theta_v / levels.sum(axis=-1).astype(np.float32)
     if state.ledger is not None:
         count_attention(operation, query, levels, visible, state.ledger)
@@ -285,20 +290,13 @@ def _largest(levels: Levels) -> int:
     return int(np.abs(levels).max(initial=0))
 
 
-def check_accumulators(levels: Levels, largest: int) -> None:
-    """Raise `EngineError` where Σ|n|·largest over the last axis reaches 2³¹."""
-    reach = int(np.abs(levels.astype(np.int64)).sum(axis=-1).max(initial=0)) * largest
-    if reach >= 2**31:
-        raise EngineError(f"expected accumulators within 32 bits, found a sum up to {reach}")
-
-
 def weight_integers(weight: Weight, graph: Graph) -> Array:
     """The integers of a weight, (outputs, inputs): int8, or uint8 0…15 for 4 bits."""
     values = graph.tensors[weight.values]
     return numerics.unpack_nibbles(values) if weight.bits == 4 else values
 
 
-def accumulate(levels: Levels, weight: Weight, graph: Graph) -> Real:
+def accumulate(levels: Levels, weight: Weight, graph: Graph, product: Product) -> Real:
     """Σ_groups scale·a + minimum·s from int32 accumulators a and level sums s. (R, K) → (R, O)."""
     integers = weight_integers(weight, graph)
     scale = graph.tensors[str(weight.scale)].astype(np.float32)
@@ -306,11 +304,11 @@ def accumulate(levels: Levels, weight: Weight, graph: Graph) -> Real:
     if weight.minimum is not None:
         minimum = graph.tensors[weight.minimum].astype(np.float32)
     largest = 15 if weight.bits == 4 else 127
-    check_accumulators(levels, largest)
+    numerics.check_accumulators(levels, largest)
     y = np.zeros((len(levels), len(integers)), np.float32)
     for group in range(scale.shape[1]):
         part = slice(group * weight.group, (group + 1) * weight.group)
-        sums = numerics.integer_product(levels[:, part], integers[:, part], largest)
+        sums = product(levels[:, part], integers[:, part], largest)
         y += sums.astype(np.float32) * scale[:, group]
         if minimum is not None:
             totals = levels[:, part].sum(axis=1, dtype=np.int32).astype(np.float32)

@@ -37,7 +37,7 @@ def save(graph: Graph, folder: Path) -> None:
         "metadata": dict(graph.metadata),
     }
     (folder / GRAPH_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    tensors = {n: np.ascontiguousarray(t) for n, t in graph.tensors.items()}
+    tensors = {n: np.asarray(t, order="C") for n, t in graph.tensors.items()}
     save_file(tensors, folder / WEIGHTS_FILE)
 
 

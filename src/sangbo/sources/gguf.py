@@ -27,6 +27,7 @@ ARCHITECTURES = ("llama", "qwen2")
 BLOCK = 32
 
 _PLAIN = {GGMLQuantizationType.F32: "<f4", GGMLQuantizationType.F16: "<f2"}
+_GRIDS = (GGMLQuantizationType.Q4_0, GGMLQuantizationType.Q4_1, GGMLQuantizationType.Q8_0)
 _LARGEST_INT8 = 127
 
 
@@ -106,7 +107,7 @@ def read_grid(held: StoredTensor) -> Grid | None:
         None for what is no matrix, for other types than Q4_0, Q4_1 and Q8_0, for a Q8_0 that holds
         −128, and for a Q4_0 with a scale whose eightfold no float16 holds.
     """
-    if len(held.shape) != 2:
+    if len(held.shape) != 2 or held.type not in _GRIDS:
         return None
     rows, columns = held.shape
     groups = columns // BLOCK
@@ -121,10 +122,8 @@ def read_grid(held: StoredTensor) -> Grid | None:
     if held.type == GGMLQuantizationType.Q4_1:
         minimum = blocks[..., 2:4].copy().view("<f2")[..., 0]
         return Grid(4, BLOCK, _pairs(blocks[..., 4:]), scale, minimum)
-    if held.type == GGMLQuantizationType.Q8_0:
-        values = blocks[..., 2:].copy().view(np.int8).reshape(rows, columns)
-        return Grid(8, BLOCK, values, scale) if values.min() >= -_LARGEST_INT8 else None
-    return None
+    values = blocks[..., 2:].copy().view(np.int8).reshape(rows, columns)
+    return Grid(8, BLOCK, values, scale) if values.min() >= -_LARGEST_INT8 else None
 
 
 def _pairs(blocks: Array) -> Array:

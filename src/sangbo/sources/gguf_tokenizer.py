@@ -17,7 +17,7 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 
 from sangbo.errors import SourceError, UnsupportedError
 from sangbo.sources.facts import Facts
-from sangbo.sources.tokenizer import Tokenizer, known_ends
+from sangbo.sources.tokenizer import Tokenizer, known_ends, library
 
 CONTROL, USER_DEFINED = 3, 4
 LONGEST_PIECE = 1024
@@ -156,10 +156,8 @@ def _sentence_piece(facts: Facts, vocabulary: Mapping[str, int]) -> tokenizers.T
 def _bpe(
     facts: Facts, vocabulary: Mapping[str, int], merges: list[tuple[str, str]], **options: bool
 ) -> tokenizers.Tokenizer:
-    try:
+    with library(f"expected {facts.where} to hold a tokenizer"):
         return tokenizers.Tokenizer(models.BPE(dict(vocabulary), merges, **options))
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-        raise SourceError(f"expected {facts.where} to hold a tokenizer: {error}") from None
 
 
 def _add_tokens(inner: tokenizers.Tokenizer, facts: Facts, tokens: list[str]) -> None:

@@ -20,6 +20,9 @@ from sangbo.sources.facts import Facts
 from sangbo.sources.source import Array
 
 OUTER = {"wte": EMBEDDING, "wpe": "positions", "ln_f": "norm", "lm_head": HEAD}
+DERIVED = (".attn.bias", ".attn.masked_bias")
+"""The causal mask and the number that it fills in."""
+
 LAYERS = "h."
 INNER = {
     "ln_1": "attention.norm",
@@ -100,9 +103,7 @@ def from_huggingface(
     kept = {
         n: t
         for n, t in plain.items()
-        # The causal mask and its fill value are stored by old checkpoints; a tied head is a copy.
-        if not n.endswith((".attn.bias", ".attn.masked_bias"))
-        and not (n == "lm_head.weight" and tied)
+        if not (n == "lm_head.weight" and tied)  # a copy
     }
     renamed = rename(kept, OUTER, LAYERS, INNER, facts.where)
     if HEAD not in renamed and not tied:

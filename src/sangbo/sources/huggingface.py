@@ -1,12 +1,13 @@
 """Networks in Hugging Face folders: ``config.json`` beside safetensors files.
 
-A new family is one module with ``from_huggingface`` and one line in `FAMILIES`.
+A new family is one module with ``from_huggingface`` and ``DERIVED``, and one line in `FAMILIES`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,11 +26,27 @@ from sangbo.sources.tokenizer import TOKENIZER_FILE, Tokenizer
 
 Reader: TypeAlias = Callable[[str, Facts, Mapping[str, Array], Mapping[str, Any]], Graph]
 
-FAMILIES: Mapping[str, Reader] = {
-    "GPT2LMHeadModel": gpt2.from_huggingface,
-    "LlamaForCausalLM": llama.from_huggingface,
-    "MistralForCausalLM": llama.from_huggingface,
-    "Qwen2ForCausalLM": llama.from_huggingface,
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How to read the networks of one family.
+
+    Attributes:
+        read: makes the graph from a name, the configuration, float32 tensors and metadata.
+        derived: endings of the names of tensors that old checkpoints hold and nothing needs.
+    """
+
+    read: Reader
+    derived: tuple[str, ...]
+
+
+_LLAMA = Family(llama.from_huggingface, llama.DERIVED)
+
+FAMILIES: Mapping[str, Family] = {
+    "GPT2LMHeadModel": Family(gpt2.from_huggingface, gpt2.DERIVED),
+    "LlamaForCausalLM": _LLAMA,
+    "MistralForCausalLM": _LLAMA,
+    "Qwen2ForCausalLM": _LLAMA,
 }
 """What reads a network, by the architecture that its ``config.json`` names."""
 
@@ -94,9 +111,9 @@ def read_folder(folder: Path, progress: Progress = silent, name: str | None = No
         method = facts.inner("quantization_config").values.get("quant_method")
         raise UnsupportedError(f"expected float weights beside {facts.where}, found {method!r}")
     called = name or folder.resolve().name
-    files, tensors = _read_tensors(folder)
+    files, tensors = _read_tensors(folder, chosen[0].derived)
     metadata = {"task": "text-generation", "source": called, "licence": "unknown"}
-    graph = chosen[0](called, facts, tensors, metadata)
+    graph = chosen[0].read(called, facts, tensors, metadata)
     tokenizer = Tokenizer.load(folder) if (folder / TOKENIZER_FILE).exists() else None
     rows = len(graph.tensors[EMBEDDING])
     if tokenizer is not None and tokenizer.size > rows:
@@ -110,7 +127,7 @@ def read_folder(folder: Path, progress: Progress = silent, name: str | None = No
     return Source(graph, tokenizer, {}, origin)
 
 
-def _read_tensors(folder: Path) -> tuple[list[Path], dict[str, Array]]:
+def _read_tensors(folder: Path, derived: tuple[str, ...]) -> tuple[list[Path], dict[str, Array]]:
     """The files that hold the weights, and the weights as float32 by their names there."""
     files = [folder / SINGLE]
     placed: Mapping[str, Any] | None = None
@@ -120,6 +137,7 @@ def _read_tensors(folder: Path) -> tuple[list[Path], dict[str, Array]]:
         placed = read_json(folder / INDEX).inner("weight_map").values
         files = [folder / n for n in sorted({_shard(n, folder) for n in placed.values()})]
     tensors: dict[str, Array] = {}
+    dropped: set[str] = set()
     for file in files:
         try:
             mapped = map_tensors(file)
@@ -128,10 +146,13 @@ def _read_tensors(folder: Path) -> tuple[list[Path], dict[str, Array]]:
         for tensor, values in mapped.items():
             if placed is not None and placed.get(tensor) != file.name:
                 raise SourceError(f"expected {tensor!r} in another file than {file}")
+            if tensor.endswith(derived):
+                dropped.add(tensor)
+                continue
             if values.dtype.name not in _REALS:
                 raise UnsupportedError(f"tensor {tensor!r} in {file} has type {values.dtype.name}")
             tensors[tensor] = values.astype(np.float32, copy=False)
-    if placed is not None and (missing := placed.keys() - tensors.keys()):
+    if placed is not None and (missing := placed.keys() - tensors.keys() - dropped):
         raise SourceError(f"expected a tensor {min(missing)!r} in {folder}, found none")
     return files, tensors
 

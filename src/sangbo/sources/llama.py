@@ -23,6 +23,9 @@ from sangbo.sources.source import Array, Real
 LARGEST_TABLE = 2**28
 
 HUGGINGFACE_OUTER = {"model.embed_tokens": EMBEDDING, "model.norm": "norm", "lm_head": HEAD}
+DERIVED = (".rotary_emb.inv_freq",)
+"""The rotary rates, which follow from θ."""
+
 HUGGINGFACE_LAYERS = "model.layers."
 HUGGINGFACE_INNER = {
     "input_layernorm": "attention.norm",
@@ -149,15 +152,14 @@ def from_huggingface(
         theta=_huggingface_theta(facts),
         epsilon=facts.real("rms_norm_eps"),
     )
+    tied = facts.flag("tie_word_embeddings", False)
     kept = {
         n: t
         for n, t in tensors.items()
-        # Old checkpoints store the rotary rates, which follow from θ; a tied head is a copy.
-        if not n.endswith(".rotary_emb.inv_freq")
-        and not (n == "lm_head.weight" and facts.flag("tie_word_embeddings", False))
+        if not (n == "lm_head.weight" and tied)  # a copy
     }
     renamed = rename(kept, HUGGINGFACE_OUTER, HUGGINGFACE_LAYERS, HUGGINGFACE_INNER, facts.where)
-    if HEAD not in renamed and not facts.flag("tie_word_embeddings", False):
+    if HEAD not in renamed and not tied:
         raise SourceError(f"expected a tensor 'lm_head.weight' beside {facts.where}, found none")
     return build(name, config, renamed, {"family": "llama", **metadata})
 

@@ -42,7 +42,7 @@ def open_source(spec: str | Path, progress: Progress | None = None) -> Source:
             source = read_folder(fetch_repository(repository, progress), progress, repository)
             return dataclasses.replace(source, origin={**source.origin, "repository": repository})
     path = Path(spec)
-    if path.is_dir():
+    if path.is_dir() and str(spec):
         return read_folder(path, progress)
     if path.is_file() and path.suffix.lower() == ".gguf":
         return read_gguf(path, progress)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ END_TOKENS = (
 """Control tokens that end a turn or a text in the networks that have them."""
 
 _UNFINISHED = "�"
-_LONGEST_UNFINISHED = 3
+_LONGEST_CHARACTER = 4
 
 
 class Tokenizer:
@@ -79,9 +80,14 @@ class Tokenizer:
             control: whether control tokens written in the text become those tokens.
             affixes: whether the tokens that the network expects around a text are added (for some,
                 one that begins it).
+
+        Raises:
+            SourceError: where the text has lone surrogates, or the tokenizer's file was broken in
+                a way that shows only now.
         """
         inner = self._control if control else self._plain
-        ids: list[int] = inner.encode(text, add_special_tokens=affixes).ids
+        with library("expected a text that the tokenizer can take"):
+            ids: list[int] = inner.encode(text, add_special_tokens=affixes).ids
         return ids
 
     def decode(self, ids: Sequence[int], *, control: bool = False) -> str:
@@ -150,47 +156,59 @@ class Tokenizer:
 class Stream:
     """Decodes ids one by one and never gives half a character.
 
-    The texts of all `push` and of `finish` together are the text of all ids. (The library's own
-    `DecodeStream` fails on bytes that are no UTF-8 and keeps an unfinished end to itself.)
+    The texts of all `push` and of `finish` together are the text of all ids, where these are
+    UTF-8. (The library's own `DecodeStream` raises on byte tokens that are not UTF-8, and keeps an
+    unfinished end to itself.)
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._ids: list[int] = []
+        self._before: list[int] = []  # ends with a whole character; decoders look back at it
+        self._new: list[int] = []
         self._given = 0
 
     def push(self, token: int) -> str:
         """The text that is certain now that ``token`` has come; may be empty."""
-        self._ids.append(token)
-        text = self._tokenizer.decode(self._ids)
+        self._new.append(token)
+        text = self._tokenizer.decode(self._before + self._new)
         unfinished = len(text) - len(text.rstrip(_UNFINISHED))
-        stop = len(text) - min(unfinished, _LONGEST_UNFINISHED)
+        if unfinished and len(self._new) < _LONGEST_CHARACTER:
+            return ""
+        stop = len(text) - min(unfinished, _LONGEST_CHARACTER - 1)
         piece = text[self._given : stop]
         self._given = max(self._given, stop)
         if not unfinished:
-            self._forget(text)
+            alone = self._tokenizer.decode(self._new)
+            self._before = self._new if alone else self._before + self._new
+            self._given = len(alone or text)
+            self._new = []
         return piece
 
     def finish(self) -> str:
         """The rest: what was held back as an unfinished character."""
-        rest = self._tokenizer.decode(self._ids)[self._given :]
-        self._ids, self._given = [], 0
+        rest = self._tokenizer.decode(self._before + self._new)[self._given :]
+        self._before, self._new, self._given = [], [], 0
         return rest
 
-    def _forget(self, text: str) -> None:
-        """Keep the last token alone: decoders treat the first of a text differently."""
-        last = self._ids[-1:]
-        kept = self._tokenizer.decode(last)
-        if kept and text.endswith(kept):
-            self._ids, self._given = last, len(kept)
+
+@contextmanager
+def library(expected: str) -> Iterator[None]:
+    """Turn what the ``tokenizers`` library raises into a `SourceError` that says ``expected``.
+
+    It raises nothing narrower than `Exception`, and its panics are not even that.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - see above
+        raise SourceError(f"{expected}: {error}") from None
 
 
 def parse(text: str, where: str) -> tokenizers.Tokenizer:
     """A tokenizer of the ``tokenizers`` library from its JSON; `SourceError` where it is broken."""
-    try:
+    with library(f"expected {where} to hold a tokenizer"):
         return tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
-        raise SourceError(f"expected {where} to hold a tokenizer: {error}") from None
 
 
 def _known(inner: tokenizers.Tokenizer, text: str) -> int:

@@ -1,0 +1,5 @@
+"""``python -m sangbo`` is ``sangbo``."""
+
+from sangbo.cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""``sangbo run``: the network answers a prompt, and the answer is priced."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from sangbo import chips
+from sangbo.cli.opening import open_network
+from sangbo.cli.output import JsonFlag, print_json, progress_bars, stderr, stdout
+from sangbo.ledger import Ledger
+from sangbo.report import energy_table, run_energy
+from sangbo.tasks.language import Sampling
+
+PROMPT = "Why is the sky blue? Answer in two sentences."
+
+
+def run(
+    source_or_folder: Annotated[str, typer.Argument(help="A converted folder, or a source.")],
+    prompt: Annotated[str, typer.Option(help="What to ask.")] = PROMPT,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.0,
+    top_k: Annotated[int, typer.Option(help="Draw among this many tokens; 0: all.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Draw among the likeliest up to this share.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the drawing.")] = 0,
+    chip: Annotated[list[str] | None, typer.Option(help="Chips to price on; all.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Answer a prompt, then print what the answer cost on each chip."""
+    sampling = Sampling(temperature, top_k, top_p, seed)
+    wanted = [chips.load(name) for name in chip or chips.names()]
+    with progress_bars() as progress:
+        network = open_network(source_or_folder, progress)
+    ledger, pieces = Ledger(), []
+    start = time.perf_counter()
+    stopped = False
+    try:
+        for piece in network.stream(
+            prompt, max_tokens=max_tokens, sampling=sampling, ledger=ledger
+        ):
+            pieces.append(piece)
+            if not json:
+                stdout.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        stopped = True
+    seconds = time.perf_counter() - start
+    tokens = max(0, len(pieces) - 1)
+    speed = tokens / seconds if seconds else 0.0
+    code = network.conversion.get("settings", {}).get("code", "csd")
+    prices = _prices(ledger, wanted, code)
+    if json:
+        print_json(
+            {
+                "text": "".join(pieces),
+                "tokens": tokens,
+                "tokens_per_second": speed,
+                "stopped": stopped,
+                "energy": run_energy(prices),
+            }
+        )
+        return
+    stdout.print("\n")
+    if stopped:
+        stderr.print("Stopped.")
+    stdout.print(
+        f"{tokens} tokens, {speed:.1f} tokens/s (measured); {ledger.samples} tokens counted, "
+        "prompt included",
+        highlight=False,
+    )
+    if prices:
+        stdout.print(energy_table(prices))
+        stdout.print(chips.verdict(prices), highlight=False, soft_wrap=True)
+
+
+def _prices(ledger: Ledger, wanted: Sequence[chips.Chip], code: str) -> list[chips.Price]:
+    if not ledger.samples:
+        return []
+    return [p for chip in wanted for p in chips.price(ledger, chip, code=code)]

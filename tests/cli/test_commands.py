@@ -1,0 +1,222 @@
+"""Whole commands, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
+
+import networks
+import sangbo
+from sangbo.sources import Source, Tokenizer
+
+
+def tokenizer() -> Tokenizer:
+    """Bytes for letters: 61 tokens, the last of them ends a turn."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())[:60]
+    vocabulary = {letter: i for i, letter in enumerate(letters)} | {"<|end|>": 60}
+    inner = tokenizers.Tokenizer(models.BPE(vocabulary, [], unk_token=letters[0]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens(["<|end|>"])
+    return Tokenizer(inner, ends=["<|end|>"])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    settings = sangbo.Settings(sequences=2, length=16)
+    sangbo.convert(Source(networks.llama(), tokenizer()), folder, settings)
+    return folder
+
+
+def sangbo_command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sangbo", *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=120,
+        env={**os.environ, "COLUMNS": "200", **environment},
+    )  # fmt: skip
+
+
+def answer(*arguments: object) -> Any:
+    done = sangbo_command(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def error(*arguments: object, **environment: str) -> str:
+    done = sangbo_command(*arguments, **environment)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("sangbo: error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_run_answers_and_prices(model: Path) -> None:
+    found = answer("run", model, "--prompt", "ABC", "--max-tokens", 5)
+    assert set(found) >= {"text", "tokens", "tokens_per_second", "energy"}
+    assert 0 < found["tokens"] <= 5
+    schemes = {(e["chip"], e["scheme"]) for e in found["energy"]}
+    assert len({chip for chip, _ in schemes}) >= 4
+    assert {scheme for _, scheme in schemes} == {"dense", "spiking", "complementary"}
+    keys = {"chip", "scheme", "compute_pj", "memory_pj", "total_pj", "per", "basis"}
+    for entry in found["energy"]:
+        assert set(entry) >= keys
+        assert entry["per"] == "token"
+        assert entry["total_pj"] == pytest.approx(entry["compute_pj"] + entry["memory_pj"])
+
+
+def test_run_streams_the_text_it_reports(model: Path) -> None:
+    quiet = answer("run", model, "--prompt", "ABC", "--max-tokens", 8, "--chip", "jouppi-7nm")
+    shown = sangbo_command(
+        "run", model, "--prompt", "ABC", "--max-tokens", 8, "--chip", "jouppi-7nm"
+    )
+    assert shown.stdout.startswith(quiet["text"])
+    assert "tokens/s" in shown.stdout
+    assert "jouppi-7nm" in shown.stdout
+
+
+def test_the_same_seed_gives_the_same_answer(model: Path) -> None:
+    hot = ("run", model, "--prompt", "A", "--temperature", 3, "--max-tokens", 12, "--seed")
+    assert answer(*hot, 1)["text"] == answer(*hot, 1)["text"]
+
+
+def test_price_needs_no_run(model: Path) -> None:
+    entries = answer("price", model, "--chip", "horowitz-45nm", "--chip", "loihi-1")["entries"]
+    assert {e["chip"] for e in entries} == {"horowitz-45nm", "loihi-1"}
+    for entry in entries:
+        assert set(entry) >= {
+            "chip", "scheme", "code", "split", "dense_fraction", "events", "energy_pj",
+            "relative_to_dense",
+        }  # fmt: skip
+        assert set(entry["events"]) >= {
+            "macs", "synaptic_operations", "neuron_updates", "spikes",
+        }  # fmt: skip
+        assert set(entry["energy_pj"]) >= {"compute", "memory", "total"}
+    both = {e["scheme"]: e for e in entries if e["chip"] == "horowitz-45nm"}
+    compute = {scheme: e["energy_pj"]["compute"] for scheme, e in both.items()}
+    assert compute["complementary"] <= min(compute["dense"], compute["spiking"])
+
+
+def test_models_and_chips_list_what_there_is() -> None:
+    entry = answer("models")["models"][0]
+    assert set(entry) >= {"name", "task", "family", "bytes", "licence", "source", "sha256"}
+    chips = answer("chips")["chips"]
+    assert len(chips) >= 5
+    assert answer("chips", "loihi-1")["chips"][0]["name"] == "loihi-1"
+    assert "loihi-1" in sangbo_command("chips").stdout
+    assert "pJ" in sangbo_command("chips", "loihi-1").stdout
+    assert entry["name"] in sangbo_command("models").stdout
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder of a tiny network, as recorded for the tests of sources."""
+    found = Path(__file__).parents[1] / "oracles" / "networks" / "llama-6-heads-2-key-tied"
+    folder = tmp_path_factory.mktemp("original")
+    for file in found.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    tokenizer().save(folder)
+    return folder
+
+
+def test_convert_then_verify(original: Path, tmp_path: Path) -> None:
+    target, text = tmp_path / "model", tmp_path / "text.txt"
+    text.write_text("ABCDEFGH" * 12, encoding="utf-8")
+    record = answer("convert", original, "-o", target, "--calibrate", text)
+    assert record["folder"] == str(target)
+    assert len(record["summary"]["hardest"]) == 5
+    certificate = answer("verify", target, "--text", text, "--allowed", 10)
+    assert certificate == json.loads((target / "certificate.json").read_text())
+    assert certificate["passed"] is True
+    assert set(certificate["perplexity"]) == {"original", "converted", "relative_change"}
+    assert certificate["tokens"] == 12 * 8 - 1
+    strict = sangbo_command("verify", target, "--text", text, "--allowed", -1)
+    assert strict.returncode == 1
+    assert "does not hold" in strict.stderr
+    own = answer("verify", target, "--tokens", 20, "--allowed", 10)
+    assert own["text"]["kind"] == "written by the original"
+    assert own["tokens"] == 20
+
+
+def test_a_source_is_converted_once_and_kept(original: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        done = sangbo_command(
+            "run", original, "--prompt", "A", "--max-tokens", 2, SANGBO_CACHE=str(tmp_path)
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "converted").iterdir())) == 1
+
+
+def test_bad_input_is_one_line(model: Path, tmp_path: Path) -> None:
+    assert "smollm2-135m-instruct" in error(
+        "convert", "smollm2-135m-instrukt", "-o", tmp_path / "m"
+    )
+    assert "graph.json" in error("price", tmp_path)
+    assert "prompt with some text" in error("run", model, "--prompt", "  ")
+    assert "shorter than the context" in error("run", model, "--prompt", "A" * 64)
+    assert "pentium" in error("price", model, "--chip", "pentium")
+    assert "morse" in error("price", model, "--code", "morse")
+    assert "temperature" in error("run", model, "--temperature", -1)
+    assert "--weight-bits" in error("convert", "x", "-o", "y", "--weight-bits", "many")
+    assert "3" in error("convert", "x", "-o", "y", "--weight-bits", "3")
+    assert "nonsense" in error("nonsense")
+    (tmp_path / "empty.txt").write_text(" \n")
+    assert "some text" in error("verify", model, "--text", tmp_path / "empty.txt")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    assert "UTF-8" in error("verify", model, "--text", tmp_path / "latin.txt")
+    assert "where its original is" in error("verify", model)
+
+
+@pytest.mark.parametrize("name", ["ledger.json", "conversion.json", "tokenizer.json"])
+def test_damaged_models_are_one_line(name: str, model: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "model"
+    damaged.mkdir()
+    for file in model.iterdir():
+        (damaged / file.name).write_bytes(file.read_bytes())
+    (damaged / name).write_text('{"format": [')
+    assert "expected" in error("run", damaged, "--max-tokens", 1)
+
+
+def test_an_interrupted_answer_ends_cleanly(model: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sangbo", "run", str(model), "--prompt", "A",
+         "--max-tokens", "60", "--temperature", "5"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    begun = process.stdout.read(1)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert begun
+    assert "Traceback" not in output + errors
+
+
+def test_a_killed_conversion_leaves_the_earlier_model(original: Path, tmp_path: Path) -> None:
+    target, text = tmp_path / "model", tmp_path / "text.txt"
+    text.write_text("ABCDEFGH" * 400, encoding="utf-8")
+    answer("convert", original, "-o", target, "--calibrate", text)
+    before = (target / "weights.safetensors").read_bytes()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sangbo", "convert", str(original), "-o", str(target)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    time.sleep(1.0)
+    process.kill()
+    process.wait()
+    assert (target / "weights.safetensors").read_bytes() == before
+    assert sangbo.load(target).graph.complementary
+
+
+def test_the_version_is_printed() -> None:
+    assert sangbo_command("--version").stdout == f"sangbo {sangbo.__version__}\n"

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import networks
+import sangbo
+from sangbo import Settings
+from sangbo.engines import Reference
+from sangbo.errors import ConversionError, GraphError
+from sangbo.files import replaced_folder
+from sangbo.sources import Source
+from sangbo.verify import compare, graph_hash
+
+SMALL = Settings(sequences=3, length=24)
+
+
+def source(family: Any = networks.llama, **options: Any) -> Source:
+    return Source(family(**options))
+
+
+@pytest.mark.parametrize("family", [networks.llama, networks.gpt2])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_conversion_is_deterministic(family: Any, bits: int) -> None:
+    settings = replace(SMALL, weight_bits=bits, budget=0.05)
+    first, second = (sangbo.convert(source(family), settings=settings) for _ in range(2))
+    assert graph_hash(first.graph) == graph_hash(second.graph)
+    assert first.ledger == second.ledger
+    other = sangbo.convert(source(family), settings=replace(settings, seed=7))
+    assert graph_hash(other.graph) != graph_hash(first.graph)
+
+
+@pytest.mark.parametrize("family", [networks.llama, networks.gpt2])
+def test_the_divergence_is_what_was_predicted(family: Any) -> None:
+    """The second-order prediction against a measurement, thresholds alone (weights left fine)."""
+    original = family(seed=4, layers=2)
+    passages = [networks.tokens(60, seed) for seed in range(8)]
+    fine = replace(SMALL, sequences=12, length=60)
+    tight, loose = (
+        sangbo.convert(Source(original), settings=replace(fine, budget=b)) for b in (1e-3, 2e-2)
+    )
+    found = [
+        compare(Reference(original), Reference(n.graph), passages).kl_divergence
+        for n in (tight, loose)
+    ]
+    predicted = [n.conversion["summary"]["predicted_divergence"] for n in (tight, loose)]
+    assert predicted[0] <= 1e-3
+    assert predicted[1] <= 2e-2
+    assert found[1] - found[0] == pytest.approx(predicted[1] - predicted[0], rel=0.5)
+
+
+def test_a_looser_budget_never_costs_more_spikes() -> None:
+    spikes = [
+        sangbo.convert(source(), settings=replace(SMALL, budget=b)).conversion["summary"][
+            "spikes_per_value"
+        ]
+        for b in (0.003, 0.03, 0.3)
+    ]
+    assert spikes == sorted(spikes, reverse=True)
+    assert spikes[0] > spikes[-1]
+
+
+def test_levels_bound_what_is_sent() -> None:
+    network = sangbo.convert(source(), settings=replace(SMALL, budget=1.0, levels=7))
+    sources = {o.source for o in network.ledger.operations.values()}
+    assert max(int(network.ledger.neurons[s].magnitudes.max()) for s in sources) == 7
+
+
+def test_a_converted_network_is_written_and_loaded_as_it_was(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    network = sangbo.convert(source(networks.gpt2), target, SMALL)
+    again = sangbo.load(target)
+    assert graph_hash(again.graph) == graph_hash(network.graph)
+    assert again.ledger == network.ledger
+    assert again.conversion == network.conversion
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_failed_conversion_leaves_the_earlier_model(tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    network = sangbo.convert(source(), target, SMALL)
+    with pytest.raises(ConversionError, match="budget of at least"):
+        sangbo.convert(source(seed=1), target, replace(SMALL, budget=1e-12))
+    with pytest.raises(RuntimeError), replaced_folder(target, "graph.json"):
+        raise RuntimeError("killed")
+    assert graph_hash(sangbo.load(target).graph) == graph_hash(network.graph)
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_networks_with_broken_weights_are_refused() -> None:
+    original = networks.llama()
+    for value in (np.nan, np.inf):
+        broken = original.tensors["layers.1.mlp.up"].copy()
+        broken[0, 0] = value
+        damaged = replace(original, tensors={**original.tensors, "layers.1.mlp.up": broken})
+        with pytest.raises(GraphError, match=r"layers\.1\.mlp\.up"):
+            sangbo.convert(Source(damaged), settings=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"weight_bits": 3}, "4 or 8 bits, found 3"), ({"budget": 0.0}, "above zero"),
+        ({"budget": float("nan")}, "above zero"), ({"levels": 0}, "at least 1, found 0"),
+        ({"code": "morse"}, "morse"), ({"sequences": 0}, "two tokens"),
+    ],
+)  # fmt: skip
+def test_settings_are_checked(fields: Any, message: str) -> None:
+    with pytest.raises(sangbo.SangboError, match=message):
+        Settings(**fields)
+
+
+def test_a_complementary_network_is_not_converted_again() -> None:
+    done = networks.converted(networks.llama())
+    with pytest.raises(sangbo.SangboError):
+        sangbo.convert(Source(done), settings=SMALL)
