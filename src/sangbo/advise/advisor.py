@@ -142,7 +142,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         outer, share = trials.folds(asked, self.folds)
         deadline = start + self.budget * (1 - RESERVED)
         done = trials.run(asked, candidates, outer, deadline, self.progress or silent)
-        self.results_ = choice.judged(done, share, self.metric_, self.confidence)
+        self.results_ = choice.judged(done, self.task, share, self.metric_, self.confidence)
         self.best_, self.recommended_ = choice.best_and_cheapest(self.results_)
         choice.add_ratios(self.results_, self.recommended_)
         self.notes_ += choice.remarks(self.results_, share)

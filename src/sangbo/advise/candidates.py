@@ -37,7 +37,7 @@ class Candidate:
 
     Attributes:
         name: short name, as in JSON.
-        title: its name in words.
+        title: its name in words; of the two tasks, a bar between, where they differ.
         network: whether it is a neural network of more than one layer.
         tasks: classification, regression or both.
         make: (task, seed) → estimator over encoded columns, unfitted.
@@ -56,6 +56,11 @@ class Candidate:
     grid: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     growth: float = 1.1
     parent: str | None = None
+
+    def called(self, task: str) -> str:
+        """Its name in words for ``task``."""
+        names = self.title.split("|")
+        return names[-1] if task == "regression" else names[0]
 
 
 def preparation(numbers: Sequence[int], categories: Sequence[int]) -> ColumnTransformer:
@@ -181,7 +186,7 @@ _NETWORK = {"hidden_layer_sizes": (64,), "max_iter": 200}
 CANDIDATES: tuple[Candidate, ...] = (
     Candidate(
         "majority",
-        "always the most frequent class (or the mean)",
+        "always the most frequent class|always the mean",
         False,
         BOTH,
         _pick(lambda s: DummyClassifier(strategy="prior"), lambda s: DummyRegressor()),
@@ -219,7 +224,7 @@ CANDIDATES: tuple[Candidate, ...] = (
     ),
     Candidate(
         "linear",
-        "logistic (or ridge) regression",
+        "logistic regression|ridge regression",
         False,
         BOTH,
         _pick(

@@ -16,7 +16,7 @@ _EXACT = 1e-12
 
 
 def judged(
-    done: Sequence[Trial], test_share: float, metric: str, confidence: float
+    done: Sequence[Trial], task: str, test_share: float, metric: str, confidence: float
 ) -> list[dict[str, Any]]:
     """One dict a trial: scores, interval, costs, and whether it is within noise of the best.
 
@@ -25,6 +25,7 @@ def judged(
 
     Args:
         done: trials over the same folds.
+        task: classification or regression.
         test_share: n_test / n_train of a fold.
         metric: a scikit-learn scorer.
         confidence: of intervals.
@@ -39,7 +40,7 @@ def judged(
     best = np.array(max(finished, key=_merit).scores)
     found = []
     for t in done:
-        entry = _entry(t)
+        entry = _entry(t, task)
         if t.scores:
             scores = np.array(t.scores)
             worse, error = corrected(best - scores, test_share)
@@ -87,10 +88,11 @@ def remarks(results: Sequence[dict[str, Any]], test_share: float) -> list[str]:
     finished = [r for r in results if r["finished"]]
     best = max(finished, key=lambda r: float(r["mean"]))
     floor = next((r for r in finished if r["name"] == "majority"), None)
-    if floor is not None and floor is not best:
+    if floor is not None and len(finished) > 1:
         gains = np.array(best["scores"]) - np.array(floor["scores"])
         gain, error = corrected(gains, test_share)
-        if error > 0 and stats.t.sf(gain / error, max(1, len(gains) - 1)) > DOUBT / len(finished):
+        chance = stats.t.sf(gain / error, max(1, len(gains) - 1)) if error > 0 else gain <= 0
+        if chance > DOUBT / len(finished):
             notes.append(
                 "Nothing is better than the majority rule (or the mean) beyond doubt "
                 f"(corrected t-test, {DOUBT:.0%} over all methods): these columns may not tell the "
@@ -125,10 +127,10 @@ def _cut(low: float, high: float, metric: str) -> list[float] | None:
     return [max(low, bottom), min(high, top)]
 
 
-def _entry(t: Trial) -> dict[str, Any]:
+def _entry(t: Trial, task: str) -> dict[str, Any]:
     return {
         "name": t.candidate.name,
-        "title": t.candidate.title,
+        "title": t.candidate.called(task),
         "network": t.candidate.network,
         "finished": bool(t.scores),
         "failure": t.failure or None,

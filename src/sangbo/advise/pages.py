@@ -48,21 +48,9 @@ def _candidates(page: Page, advice: Advice, results: list[dict[str, Any]]) -> No
         f"Left: {advisor.metric_} with its {advisor.confidence:.0%} interval. Right: the same "
         "against the modelled energy of a prediction (arithmetic only, 45 nm, logarithmic).",
     )
+    marked = next(i for i, r in enumerate(done) if r["name"] == advisor.recommended_)
     page.table(
-        [
-            "method",
-            advisor.metric_,
-            "interval",
-            "worse by",
-            "noise",
-            "train, J",
-            "ratio",
-            "predict, J",
-            "ratio",
-            "FLOP a row",
-            "pJ a row",
-            "bytes",
-        ],
+        ["method", advisor.metric_, "interval", "worse by", "noise", "rows a fold"],
         [
             [
                 r["title"],
@@ -70,9 +58,26 @@ def _candidates(page: Page, advice: Advice, results: list[dict[str, Any]]) -> No
                 "–" if r["interval"] is None else " to ".join(f"{e:.3f}" for e in r["interval"]),
                 f"{r['worse_than_best']:.3f}",
                 "–" if r["standard_error"] is None else f"{r['standard_error']:.3f}",
+                f"{r['rows']:,}",
+            ]
+            for r in done
+        ],
+        marked=marked,
+    )
+    page.text(
+        "Noise is the standard error of the difference from the best, corrected for folds that "
+        "share training rows (Nadeau and Bengio 2003). Of the methods at most that much worse, "
+        "those that are not networks go first, then the least modelled energy of a prediction."
+    )
+    page.heading("What they cost")
+    page.table(
+        ["method", "train, J", "ratio", "predict, µJ", "ratio", "FLOP a row", "pJ a row", "bytes"],
+        [
+            [
+                r["title"],
                 f"{r['train_joules']:.3g}",
                 _times(r["relative_train_energy"]),
-                f"{r['predict_joules']:.2g}",
+                f"{1e6 * r['predict_joules']:,.0f}",
                 _times(r["relative_predict_energy"]),
                 f"{r['flop_per_prediction']:,.0f}",
                 f"{r['picojoules_per_prediction']:,.0f}",
@@ -80,16 +85,12 @@ def _candidates(page: Page, advice: Advice, results: list[dict[str, Any]]) -> No
             ]
             for r in done
         ],
-        caption=(
-            f"Energy of this machine in one run, {advisor.energy_basis_}; ratios to the method "
-            "recommended. pJ: modelled, Horowitz 2014, 45 nm, memory left out."
-        ),
-        marked=next(i for i, r in enumerate(done) if r["name"] == advisor.recommended_),
+        marked=marked,
     )
     page.text(
-        "Noise is the standard error of the difference from the best, corrected for folds that "
-        "share training rows (Nadeau and Bengio 2003). Of the methods at most that much worse, "
-        "those that are not networks go first, then the least modelled energy of a prediction."
+        f"Joules: energy of this machine in one run, {advisor.energy_basis_}; ratios to the method "
+        "recommended. FLOP and pJ: counted and modelled (Horowitz 2014, 45 nm), arithmetic of the "
+        "method only, memory left out."
     )
     if advisor.importances_:
         page.heading("What the recommended method looks at")

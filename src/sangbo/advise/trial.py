@@ -42,6 +42,7 @@ from sangbo.progress import Progress
 INNER_FOLDS = 3
 MIN_ROWS = 200  # no candidate is trained on fewer to save time
 REPEAT_BELOW = 1000  # rows under which the outer folds are drawn twice
+MANY_ROWS, MANY_FOLDS = 10_000, 3  # noise is small there, and time is better spent on rows
 _PILOT = 60
 _PILOT_SHARE = 0.1
 TEST_ROWS = 2000  # of a fold, at most: more would cost time and hardly narrow the interval
@@ -122,7 +123,8 @@ class Question:
 def folds(question: Question, count: int) -> tuple[list[Fold], float]:
     """Outer folds, and n_test / n_train of them.
 
-    Stratified for classes; drawn twice for tables under 1,000 rows; at most 2,000 rows are tested.
+    Stratified for classes; drawn twice for tables under 1,000 rows; at most three of them from
+    10,000 rows on; at most 2,000 rows are tested.
 
     Raises:
         DataError: there are fewer than two rows.
@@ -131,6 +133,7 @@ def folds(question: Question, count: int) -> tuple[list[Fold], float]:
     if rows < 2:
         raise DataError(f"expected 2 or more rows, found {rows} (n_samples = {rows})")
     repeats = 2 if rows < REPEAT_BELOW else 1
+    count = min(count, MANY_FOLDS) if rows >= MANY_ROWS else count
     splits = min(count, rows)
     splitter: Any = RepeatedKFold(n_splits=splits, n_repeats=repeats, random_state=question.seed)
     if question.task == "classification":
@@ -168,7 +171,7 @@ def run(
     trained = [c for c in candidates if c.parent is None]
     with threadpool_limits(1), quiet():
         for index, candidate in enumerate(candidates):
-            progress(candidate.title, index / len(candidates))
+            progress(candidate.called(question.task), index / len(candidates))
             if candidate.parent is not None:
                 parent = next(t for t in trials if t.candidate.name == candidate.parent)
                 trials.append(_derive(question, candidate, parent, fitted, outer))

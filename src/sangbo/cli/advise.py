@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from sangbo.cli.output import JsonFlag, print_json, progress_bars
 from sangbo.errors import DataError
 
 
@@ -28,7 +27,7 @@ def advise(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write a report.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: JsonFlag = False,
 ) -> None:
     """Try everything from a majority rule to networks; advise the cheapest that is good enough."""
     from sangbo.advise import advice_page
@@ -37,7 +36,7 @@ def advise(
     if target is None and (apply or save):
         raise DataError("expected --target beside --apply and --save, found none")
     names = None if candidates is None else [n.strip() for n in candidates.split(",")]
-    with Console(stderr=True).status("reading") as status:
+    with progress_bars() as progress:
         found = work(
             table,
             target,
@@ -46,14 +45,14 @@ def advise(
             candidates=names,
             apply=apply,
             seed=seed,
-            progress=lambda words, share: status.update(f"{share:.0%} {words}"),
+            progress=progress,
         )
     if save is not None and found.advisor is not None:
         found.advisor.save(save)
     if report is not None:
         advice_page(found).write(report)
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), allow_nan=False, ensure_ascii=False))
+    if json:
+        print_json(found.to_dict())
         return
     typer.echo(found.summary())
     for words in [*found.table.findings, *found.notes]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sangbo.cli.output import JsonFlag, print_json
 from sangbo.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ IsError = Annotated[bool, typer.Option("--is-error", help="The score column hold
 Form = Annotated[str, typer.Option(help="polynomial, exponential or both.")]
 Confidence = Annotated[float, typer.Option(help="Of every interval.")]
 Report = Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -46,7 +45,7 @@ def measure(
     dollars_per_kwh: Annotated[float, typer.Option(help="Price of electricity.")] = 0.15,
     dollars_per_hour: Annotated[float, typer.Option(help="Rent of one processor.")] = 0.0,
     report: Report = None,
-    as_json: Json = False,
+    json: JsonFlag = False,
 ) -> None:
     """Run COMMAND and record hardware burden, energy, money and CO2."""
     from sangbo import limits
@@ -62,7 +61,7 @@ def measure(
         f"{cost.kwh * 3.6e6:,.0f} J ({cost.energy_basis}, whole {cost.energy_scope}), "
         f"{cost.kg_co2 * 1000:.3g} g CO2 ({cost.grid}), {cost.dollars:.2g} dollars"
     )
-    _show(cost.to_dict(), text, as_json)
+    _show(cost.to_dict(), text, json)
     if cost.exit_code != 0:
         raise typer.Exit(1)
 
@@ -80,7 +79,7 @@ def fit(
     confidence: Confidence = 0.95,
     is_error: IsError = False,
     report: Report = None,
-    as_json: Json = False,
+    json: JsonFlag = False,
 ) -> None:
     """Fit how error falls with computation."""
     from sangbo import limits
@@ -96,7 +95,7 @@ def fit(
         + (f", {f.year_slope:+.4f} a year" if f.year_slope is not None else "")
         for f in fits
     )
-    _show(document, text, as_json)
+    _show(document, text, json)
 
 
 @app.command()
@@ -122,7 +121,7 @@ def project(
         bool, typer.Option("--anyway", help="Answer even where it means nothing.")
     ] = False,
     report: Report = None,
-    as_json: Json = False,
+    json: JsonFlag = False,
 ) -> None:
     """Project the computation, money and carbon that a target error needs."""
     from sangbo import limits
@@ -146,7 +145,7 @@ def project(
             f"{p.fit.form}: error {target:g} needs 10^{p.log10_compute:.2f} FLOP ({low} to {high}),"
             f" 10^{bill['log10_dollars']:.1f} dollars, 10^{bill['log10_kg_co2']:.1f} kg CO2"
         )
-    _show(document, "\n".join(lines), as_json)
+    _show(document, "\n".join(lines), json)
 
 
 @app.command()
@@ -156,7 +155,7 @@ def history(
     dollars: Annotated[float | None, typer.Option(help="Of your own training run.")] = None,
     on: Annotated[str | None, typer.Option(metavar="DATE", help="Of your run; today.")] = None,
     report: Report = None,
-    as_json: Json = False,
+    json: JsonFlag = False,
 ) -> None:
     """Show how size, computation and cost grew, and where your own run would sit."""
     from sangbo import limits
@@ -209,7 +208,7 @@ def history(
         f"{p.nearest}, {p.of_its_year:.2g} times the trend of its date"
         for p in places
     ]
-    _show(document, "\n".join(text), as_json)
+    _show(document, "\n".join(text), json)
 
 
 def _read(
@@ -255,5 +254,8 @@ def _fits(seen: Observations, form: str, quantile: float | None, confidence: flo
     return [limits.fit(seen, chosen, quantile=quantile, confidence=confidence)]
 
 
-def _show(document: dict[str, Any], text: str, as_json: bool) -> None:
-    typer.echo(json.dumps(document, allow_nan=False, ensure_ascii=False) if as_json else text)
+def _show(document: dict[str, Any], text: str, json: bool) -> None:
+    if json:
+        print_json(document)
+    else:
+        typer.echo(text)
