@@ -139,7 +139,7 @@ def advise(
     target: str | None = None,
     *,
     task: str | None = None,
-    budget: float = 60.0,
+    budget: float = 120.0,
     candidates: Sequence[str] | None = None,
     apply: str | Path | None = None,
     seed: int = 0,

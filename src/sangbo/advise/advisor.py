@@ -92,7 +92,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         self,
         task: str = "classification",
         *,
-        budget: float = 60.0,
+        budget: float = 120.0,
         candidates: Sequence[str] | None = None,
         folds: int = 5,
         metric: str | None = None,
@@ -387,7 +387,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
                     "column": name,
                     "mean": float(mean),
                     "deviation": float(deviation),
-                    "needed": bool(mean > 2 * deviation / np.sqrt(IMPORTANCE_REPEATS)),
+                    "needed": bool(mean > 2 * deviation),
                 }
                 for name, mean, deviation in zip(
                     self._names(), found.importances_mean, found.importances_std, strict=True

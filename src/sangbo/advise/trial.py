@@ -44,7 +44,8 @@ MIN_ROWS = 200  # no candidate is trained on fewer to save time
 REPEAT_BELOW = 1000  # rows under which the outer folds are drawn twice
 MANY_ROWS, MANY_FOLDS = 10_000, 3  # noise is small there, and time is better spent on rows
 _PILOT = 60
-_PILOT_SHARE = 0.1
+_PILOT_SHARE = 0.12
+_STEEP = 1.5
 TEST_ROWS = 2000  # of a fold, at most: more would cost time and hardly narrow the interval
 MIN_SECONDS = 0.5  # for the first candidate, whatever the budget
 _SAFETY = 1.3
@@ -363,7 +364,8 @@ def _plan(
         sizes.append(len(pilot))
         times.append(time.perf_counter() - start)
         size *= 4
-        if len(pilot) == len(train_rows) or times[-1] * 4**candidate.growth > _PILOT_SHARE * share:
+        ahead = times[-1] * 4 ** _growth(candidate, times)
+        if len(pilot) == len(train_rows) or ahead > _PILOT_SHARE * share:
             break
 
     def forecast(rows: int, search: bool) -> float:
@@ -382,8 +384,11 @@ def _plan(
 
 
 def _growth(candidate: Candidate, times: Sequence[float]) -> float:
-    """The power of the rows that training time grows with: seen in the pilots, and then some."""
-    if len(times) < 2:
+    """The power of the rows that training time grows with.
+
+    Where it is known to be steep, small pilots, mostly overhead, must not hide it.
+    """
+    if len(times) < 2 or candidate.growth > _STEEP:
         return candidate.growth
     seen = math.log(max(times[-1], 1e-6) / max(times[-2], 1e-6)) / math.log(4)
     return min(max(seen + 0.2, 0.4), candidate.growth)

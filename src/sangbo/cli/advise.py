@@ -15,7 +15,7 @@ def advise(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="CSV or Parquet.")],
     target: Annotated[str | None, typer.Option(help="Column to predict; else groups.")] = None,
     task: Annotated[str | None, typer.Option(help="classification or regression.")] = None,
-    budget: Annotated[float, typer.Option(help="Seconds for everything.")] = 60.0,
+    budget: Annotated[float, typer.Option(help="Seconds for everything.")] = 120.0,
     candidates: Annotated[str | None, typer.Option(help="Names to try, comma between.")] = None,
     apply: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Judge the rows of another table.")
