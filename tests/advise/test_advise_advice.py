@@ -18,7 +18,7 @@ from sangbo.advise.choice import best_and_cheapest
 from sangbo.advise.trial import corrected, interval
 from sangbo.errors import DataError
 
-QUICK = ("majority", "rules", "naive_bayes", "perceptron", "linear", "lightgbm", "xgboost")
+QUICK = ("majority", "rules", "naive_bayes", "perceptron", "linear", "lightgbm")
 WITH_NETWORK = ("majority", "perceptron", "linear", "mlp", "mlp_complementary")
 
 
@@ -79,11 +79,11 @@ def test_few_ordinary_rows_are_flagged() -> None:
 def test_exclusive_or_needs_a_network() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (240, 2))
     y = (x[:, 0] > 0) ^ (x[:, 1] > 0)
-    advisor = Advisor(candidates=WITH_NETWORK, folds=3).fit(x, y)
+    advisor = Advisor(candidates=WITH_NETWORK, folds=2).fit(x, y)
     by_name = {r["name"]: r for r in advisor.results_}
-    assert by_name["perceptron"]["mean"] < 0.65
-    assert by_name["linear"]["mean"] < 0.65
-    assert by_name["mlp"]["mean"] > 0.9
+    assert by_name["perceptron"]["mean"] < 0.75  # one line is right in three quarters at most
+    assert by_name["linear"]["mean"] < 0.75
+    assert by_name["mlp"]["mean"] > 0.88
     assert by_name["mlp_complementary"]["mean"] == pytest.approx(by_name["mlp"]["mean"], abs=0.03)
     assert advisor.recommended_ in ("mlp", "mlp_complementary")
     assert advisor.score(x, y) > 0.93
@@ -104,13 +104,13 @@ def test_the_recommended_is_near_the_best_on_rows_held_out(load: Any, task: str)
         task, candidates=QUICK if task == "classification" else QUICK[:2] + QUICK[4:], budget=8
     )
     advisor.fit(train, known)
-    best = Advisor(task, candidates=(advisor.best_,), budget=8).fit(train, known)
+    best = Advisor(task, candidates=(advisor.best_,), budget=2).fit(train, known)
     # Two standard errors of a share of about 50 to 170 rows.
     assert advisor.score(test, hidden) >= best.score(test, hidden) - 0.08
     use = next(r for r in advisor.results_ if r["name"] == advisor.recommended_)
     assert use["within_noise"]
     assert not use["network"]
-    assert advisor.seconds_ <= 8
+    assert advisor.seconds_ <= 6
     assert use["relative_train_energy"] == use["relative_predict_energy"] == 1
 
 
@@ -129,8 +129,8 @@ def test_a_large_table_keeps_to_its_budget(tmp_path: Path) -> None:
         x[:, 0] + x[:, 1] ** 2 + 0.5 * random.standard_normal(len(x)) > 1, "p", "n"
     )
     frame.to_parquet(tmp_path / "large.parquet")
-    found = advise(tmp_path / "large.parquet", "y", budget=15)
-    assert found.seconds <= 15
+    found = advise(tmp_path / "large.parquet", "y", budget=10)
+    assert found.seconds <= 10
     assert any("50,000 rows drawn from 200,000" in n for n in found.notes)
     assert found.advisor is not None
     assert found.entry(found.advisor.recommended_)["mean"] > 0.8
@@ -150,7 +150,7 @@ def test_groups_and_no_groups(tmp_path: Path) -> None:
 
 def test_a_saved_advisor_says_the_same(tmp_path: Path) -> None:
     x, y = load_iris(return_X_y=True)
-    for name in ("lightgbm", "xgboost", "rules", "neighbours", "svm", "attention"):
+    for name in ("lightgbm", "xgboost", "rules", "neighbours", "attention"):
         advisor = Advisor(candidates=(name,), folds=2, budget=2).fit(x, y)
         advisor.save(tmp_path / "a.skops")
         again = Advisor.load(tmp_path / "a.skops")

@@ -35,7 +35,7 @@ from sangbo.errors import DataError
 from sangbo.progress import Progress, silent
 
 BALANCED_ABOVE = 0.8  # share of the largest class from which accuracy says too little
-RESERVED = 0.2  # share of the budget kept for the last training
+RESERVED = 0.25  # share of the budget kept for the last training
 IMPORTANCE_ROWS = 500
 IMPORTANCE_REPEATS = 10
 _MISSING = -2

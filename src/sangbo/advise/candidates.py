@@ -63,12 +63,15 @@ class Candidate:
         return names[-1] if task == "regression" else names[0]
 
 
-def preparation(numbers: Sequence[int], categories: Sequence[int]) -> ColumnTransformer:
+def preparation(numbers: Sequence[int], categories: Sequence[int]) -> Any:
     """Fills and standardises numbers, spreads categories; learnt inside every fold.
 
     Args:
-        numbers: columns that hold numbers.
+        numbers: columns that hold numbers; all of them, where there are no categories.
         categories: columns that hold codes of categories.
+
+    Returns:
+        a scikit-learn transformer; numbers come first in what it gives.
     """
     filled = Pipeline(
         [
@@ -76,14 +79,12 @@ def preparation(numbers: Sequence[int], categories: Sequence[int]) -> ColumnTran
             ("scale", StandardScaler()),
         ]
     )
+    if not categories:
+        return filled
     spread = OneHotEncoder(
         handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False
     )
-    parts = []
-    if numbers:
-        parts.append(("numbers", filled, list(numbers)))
-    if categories:
-        parts.append(("categories", spread, list(categories)))
+    parts = [("numbers", filled, list(numbers)), ("categories", spread, list(categories))]
     return ColumnTransformer(parts)
 
 
