@@ -34,7 +34,7 @@ def run(
     wanted = [chips.load(name) for name in chip or chips.names()]
     with progress_bars() as progress:
         network = open_network(source_or_folder, progress)
-    ledger, pieces = Ledger(), []
+    ledger, pieces = network.engine.ledger(), []
     start = time.perf_counter()
     stopped = False
     try:

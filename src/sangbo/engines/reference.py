@@ -105,6 +105,10 @@ class Reference:
         """An empty cache for one sequence of at most ``capacity`` rows."""
         return ReferenceCache(capacity)
 
+    def ledger(self) -> Ledger:
+        """An empty ledger."""
+        return Ledger()
+
     def run(
         self,
         inputs: Mapping[str, Array],

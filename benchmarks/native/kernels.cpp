@@ -1,0 +1,91 @@
+// Speed of the linear kernels alone, one thread: the best of many short runs.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "isa.hpp"
+#include "packed.hpp"
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Case {
+  int bits;
+  std::size_t group;
+  std::size_t outputs;
+  std::size_t inputs;
+  std::size_t rows;
+  int low_bits;
+};
+
+void measure(const sangbo::Kernels& kernels, const Case& c) {
+  std::mt19937 random(1);
+  std::vector<std::uint8_t> values(c.outputs * c.inputs);
+  for (std::uint8_t& v : values) {
+    v = static_cast<std::uint8_t>(random());
+  }
+  const std::size_t groups = c.inputs / c.group;
+  const std::vector<float> scale(c.outputs * groups, 0.01F);
+  const std::vector<std::uint16_t> half(c.outputs * groups, 0x2000);
+  const bool four = c.bits == 4;
+  const sangbo::StoredWeight stored{values.data(),
+                                    c.bits,
+                                    c.outputs,
+                                    c.inputs,
+                                    c.group,
+                                    four ? static_cast<const void*>(half.data()) : scale.data(),
+                                    four ? half.data() : nullptr,
+                                    four};
+  sangbo::PackedWeight weight(stored, kernels.weight_offset);
+  weight.pack(stored, 0, weight.panels());
+  std::vector<std::int8_t> low(c.rows * c.inputs);
+  for (std::int8_t& n : low) {
+    n = static_cast<std::int8_t>(static_cast<int>(random() % 32U) - 16);
+  }
+  const std::vector<std::uint32_t> extra_counts(c.rows);
+  const std::vector<sangbo::Extra> extras(c.rows);
+  const std::vector<std::int32_t> sums(c.rows * groups);
+  std::vector<float> out(c.rows * weight.panels() * sangbo::kPanel);
+  sangbo::LinearTask task{};
+  weight.fill(task);
+  task.levels = {low.data(), c.inputs, extras.data(), 1, extra_counts.data(), sums.data(), groups,
+                 c.low_bits};
+  task.threshold = 1;
+  task.out = out.data();
+  task.out_stride = weight.panels() * sangbo::kPanel;
+  double best = 1e9;
+  for (int i = 0; i < 200; ++i) {
+    const auto start = Clock::now();
+    kernels.linear(task, 0, weight.panels(), 0, c.rows);
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  const double macs = static_cast<double>(c.outputs * c.inputs * c.rows);
+  std::printf("%-12s %d-bit/%-4zu %6zux%-5zu rows %3zu digits %d: %6.1f GMAC/s %5.1f GB/s\n",
+              kernels.name, c.bits, c.group, c.outputs, c.inputs, c.rows, c.low_bits,
+              macs / best * 1e-9, static_cast<double>(weight.bytes()) / best * 1e-9);
+}
+
+}  // namespace
+
+int main(int count, char** names) {
+  const sangbo::Kernels& kernels = sangbo::choose_kernels(count > 1 ? names[1] : "");
+  for (const int low_bits : {7, 6, 5}) {
+    for (const std::size_t rows : {1, 4, 8, 64}) {
+      measure(kernels, {8, 576, 576, 576, rows, low_bits});
+    }
+    measure(kernels, {8, 1536, 576, 1536, 64, low_bits});
+    measure(kernels, {8, 576, 49152, 576, 1, low_bits});
+    measure(kernels, {8, 576, 49152, 576, 8, low_bits});
+  }
+  for (const std::size_t rows : {1, 4, 8, 64}) {
+    measure(kernels, {8, 32, 576, 576, rows, 7});
+    measure(kernels, {4, 32, 576, 576, rows, 7});
+  }
+  measure(kernels, {4, 32, 576, 1536, 64, 7});
+  measure(kernels, {4, 32, 49152, 576, 1, 7});
+  measure(kernels, {4, 32, 49152, 576, 8, 7});
+}

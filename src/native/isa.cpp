@@ -1,0 +1,86 @@
+#include "isa.hpp"
+
+#include "error.hpp"
+
+#if defined(SANGBO_X86)
+#include <cpuid.h>
+#elif defined(SANGBO_NEON) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+namespace sangbo {
+namespace {
+
+#if defined(SANGBO_X86)
+bool has_avx_vnni() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1U << 4)) != 0;
+}
+
+bool has_f16c() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & (1U << 29)) != 0;
+}
+#endif
+
+std::vector<const Kernels*> usable() {
+  std::vector<const Kernels*> found;
+#if defined(SANGBO_X86)
+  // The compiler's runtime also asks the system whether it saves these registers.
+  __builtin_cpu_init();
+  const bool avx2 = __builtin_cpu_supports("avx2") && has_f16c();
+  if (avx2 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+    found.push_back(&kAvx512Vnni);
+  }
+  if (avx2 && has_avx_vnni()) {
+    found.push_back(&kAvxVnni);
+  }
+  if (avx2) {
+    found.push_back(&kAvx2);
+  }
+#elif defined(SANGBO_NEON)
+#if defined(__linux__)
+  const bool dot = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  const bool dot = true;  // every Apple processor that runs this has it
+#endif
+  if (dot) {
+    found.push_back(&kNeonDotprod);
+  }
+#endif
+  found.push_back(&kPortable);
+  return found;
+}
+
+}  // namespace
+
+std::vector<std::string> available_kernels() {
+  std::vector<std::string> names;
+  for (const Kernels* kernels : usable()) {
+    names.emplace_back(kernels->name);
+  }
+  return names;
+}
+
+const Kernels& choose_kernels(const std::string& name) {
+  std::string names;
+  for (const Kernels* kernels : usable()) {
+    if (name.empty() || name == kernels->name) {
+      return *kernels;
+    }
+    names += names.empty() ? "" : ", ";
+    names += kernels->name;
+  }
+  throw Error("expected an instruction set that this machine has (" + names + "), found '" + name +
+              "'");
+}
+
+}  // namespace sangbo

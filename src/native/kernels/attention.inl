@@ -1,0 +1,205 @@
+// Attention on cached levels: exact products, probabilities as levels; see docs/exactness.md.
+//
+// V::Pairs are 2 levels of 16 positions or channels side by side; V::pair is 2 levels repeated.
+
+template <class V, int Rows, class Element, class Level>
+inline void pair_product(const Element* packed, const Level* const* rows, std::size_t pairs,
+                         typename V::Sums* sums) {
+  for (std::size_t k = 0; k < pairs; ++k) {
+    const auto w = V::pairs(packed + 32 * k);
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::multiply_pairs(sums[r], w, rows[r] + 2 * k);
+    }
+  }
+}
+
+inline void put_levels(std::int16_t* p, Ints n) {
+  using Shorts = std::int16_t __attribute__((vector_size(16)));
+  const Shorts narrow = __builtin_convertvector(n, Shorts);
+  __builtin_memcpy(p, &narrow, sizeof narrow);
+}
+inline void put_levels(std::int32_t* p, Ints n) { store(p, n); }
+
+// Levels of the probabilities of one row, zeros up to `padded`; returns their sum.
+template <class Level>
+inline std::int64_t probabilities(const AttendTask& task, const std::int32_t* scores,
+                                  std::size_t visible, std::size_t padded, float* work,
+                                  Level* levels) {
+  const Floats scale = all(task.scale);
+  float largest = -__builtin_inff();
+  Floats top = all(largest);
+  std::size_t i = 0;
+  for (; i + kLanes <= visible; i += kLanes) {
+    const Floats s = __builtin_convertvector(load(scores + i), Floats) * scale;
+    store(work + i, s);
+    top = s > top ? s : top;
+  }
+  for (; i < visible; ++i) {
+    work[i] = static_cast<float>(scores[i]) * task.scale;
+    largest = work[i] > largest ? work[i] : largest;
+  }
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    largest = top[j] > largest ? top[j] : largest;
+  }
+  for (; i < padded; ++i) {
+    work[i] = -__builtin_inff();
+  }
+  const Floats m = all(largest);
+  const auto highest = static_cast<float>(task.highest);
+  Ints sums{};
+  std::int64_t total = 0;
+  for (std::size_t from = 0; from < padded; from += kLanes) {
+    const Floats e = exponential(load(work + from) - m);
+    const Floats u = e * all(task.inverse) + all(0.5F);
+    Ints n = floor_of(clamp(u, 0.0F, highest));
+    if (from + kLanes > visible) {
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        n[j] = from + j < visible ? n[j] : 0;
+      }
+    }
+    sums += n;
+    if (from % 4096 == 4096 - kLanes) {
+      for (std::size_t j = 0; j < kLanes; ++j) {
+        total += sums[j];
+      }
+      sums = Ints{};
+    }
+    put_levels(levels + from, n);
+  }
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    total += sums[j];
+  }
+  return total;
+}
+
+template <class V, int Rows, class Element, class Level>
+void attend_rows(AttendTask& task) {
+  std::size_t visible = 0;
+  const Level* rows[Rows];
+  for (int r = 0; r < Rows; ++r) {
+    visible = task.visible[r] > visible ? task.visible[r] : visible;
+    rows[r] = static_cast<const Level*>(task.queries[r]);
+  }
+  const std::size_t padded = (visible + 15) / 16 * 16;
+  const std::size_t pairs = (task.size + 1) / 2;
+  const auto* keys = static_cast<const Element*>(task.keys);
+  for (std::size_t p = 0; p < padded; p += kPanel) {
+    typename V::Sums sums[Rows];
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::none();
+    }
+    pair_product<V, Rows>(keys + 2 * pairs * p, rows, pairs, sums);
+    for (int r = 0; r < Rows; ++r) {
+      V::write(task.scores + static_cast<std::size_t>(r) * task.stride + p, sums[r]);
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    const std::size_t at = static_cast<std::size_t>(r) * task.stride;
+    auto* levels = static_cast<Level*>(task.probabilities) + at;
+    // The scores' own memory holds the reals: each eight is read before it is written.
+    auto* work = reinterpret_cast<float*>(task.scores + at);
+    task.sums[r] =
+        probabilities(task, task.scores + at, task.visible[r], padded, work, levels);
+    rows[r] = levels;
+  }
+  const auto* values = static_cast<const Element*>(task.values);
+  for (std::size_t c = 0; c < task.size; c += kPanel) {
+    typename V::Sums sums[Rows];
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::none();
+    }
+    pair_product<V, Rows>(values, rows, padded / 2, sums);
+    values += task.values_stride;
+    for (int r = 0; r < Rows; ++r) {
+      const float divisor = task.threshold / static_cast<float>(task.sums[r]);
+      const typename V::Reals y = V::times(V::to_reals(sums[r]), V::all(divisor));
+      if (c + kPanel <= task.size) {
+        V::write(task.out[r] + c, y);
+      } else {
+        float last[kPanel];
+        V::write(last, y);
+        for (std::size_t i = c; i < task.size; ++i) {
+          task.out[r][i] = last[i - c];
+        }
+      }
+    }
+  }
+}
+
+template <class V, class Element, class Level>
+void attend_as(AttendTask& task) {
+  switch (task.rows) {
+    case 1: return attend_rows<V, 1, Element, Level>(task);
+    case 2: return attend_rows<V, 2, Element, Level>(task);
+    case 3: return attend_rows<V, 3, Element, Level>(task);
+    default: return attend_rows<V, 4, Element, Level>(task);
+  }
+}
+
+// Levels beyond 16 bits: exact, and not worth a kernel for each instruction set.
+struct Wide {
+  struct Sums {
+    std::uint32_t v[kPanel];
+  };
+  struct Reals {
+    float v[kPanel];
+  };
+  struct Pairs {
+    std::uint32_t v[2 * kPanel];
+  };
+  static Sums none() { return {}; }
+  template <class Element>
+  static Pairs pairs(const Element* p) {
+    Pairs w;
+    for (std::size_t i = 0; i < 2 * kPanel; ++i) {
+      w.v[i] = static_cast<std::uint32_t>(static_cast<std::int32_t>(p[i]));
+    }
+    return w;
+  }
+  static Sums multiply_pairs(Sums sums, const Pairs& w, const std::int32_t* pair) {
+    const auto a = static_cast<std::uint32_t>(pair[0]);
+    const auto b = static_cast<std::uint32_t>(pair[1]);
+    for (std::size_t i = 0; i < kPanel; ++i) {
+      sums.v[i] += w.v[2 * i] * a + w.v[2 * i + 1] * b;
+    }
+    return sums;
+  }
+  static Reals to_reals(const Sums& sums) {
+    Reals y;
+    for (std::size_t i = 0; i < kPanel; ++i) {
+      y.v[i] = static_cast<float>(static_cast<std::int32_t>(sums.v[i]));
+    }
+    return y;
+  }
+  static Reals all(float x) {
+    Reals y;
+    for (float& v : y.v) {
+      v = x;
+    }
+    return y;
+  }
+  static Reals times(Reals a, const Reals& b) {
+    for (std::size_t i = 0; i < kPanel; ++i) {
+      a.v[i] *= b.v[i];
+    }
+    return a;
+  }
+  static void write(float* p, const Reals& y) { __builtin_memcpy(p, &y, sizeof y); }
+  static void write(std::int32_t* p, const Sums& sums) { __builtin_memcpy(p, &sums, sizeof sums); }
+};
+
+template <class V>
+void attend(AttendTask& task) {
+  switch (task.element) {
+    case 1:
+      return task.wide ? attend_as<Wide, std::int8_t, std::int32_t>(task)
+                       : attend_as<V, std::int8_t, std::int16_t>(task);
+    case 2:
+      return task.wide ? attend_as<Wide, std::int16_t, std::int32_t>(task)
+                       : attend_as<V, std::int16_t, std::int16_t>(task);
+    default: return attend_as<Wide, std::int32_t, std::int32_t>(task);
+  }
+}

@@ -1,0 +1,42 @@
+// AVX2: bytes are multiplied to 16-bit pairs, and pairs summed to 32 bits by a second multiply.
+#include "kernels.hpp"
+
+#include <immintrin.h>
+
+namespace sangbo {
+namespace {
+
+#include "reals.inl"
+#include "linear.inl"
+#include "attention.inl"
+#include "avx2.inl"
+
+struct Avx2 : Halves {
+  static constexpr bool direct = false;
+  using Part = Sums;
+
+  // |pair| ≤ 2·255·64 for the widest low digits: no 16-bit saturation.
+  static Part multiply_add(const Part& part, const Weights& w, Four n) {
+    return {{_mm256_add_epi16(part.v[0], _mm256_maddubs_epi16(w.v[0], n)),
+             _mm256_add_epi16(part.v[1], _mm256_maddubs_epi16(w.v[1], n))}};
+  }
+  static Sums drain(const Sums& sums, const Part& part) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    return {{_mm256_add_epi32(sums.v[0], _mm256_madd_epi16(part.v[0], ones)),
+             _mm256_add_epi32(sums.v[1], _mm256_madd_epi16(part.v[1], ones))}};
+  }
+  static Sums multiply_pairs(const Sums& sums, const Narrow& w, const std::int16_t* p) {
+    const __m256i n = pair(p);
+    return {{_mm256_add_epi32(sums.v[0], _mm256_madd_epi16(w.v[0], n)),
+             _mm256_add_epi32(sums.v[1], _mm256_madd_epi16(w.v[1], n))}};
+  }
+};
+
+}  // namespace
+
+const Kernels kAvx2 = {
+    "avx2", !Avx2::direct, Avx2::offset, linear<Avx2>, attend<Avx2>, settle, split,  total, rms, layer,
+    silu,   gelu_tanh,    add,          multiply,     rotate,
+};
+
+}  // namespace sangbo

@@ -1,0 +1,82 @@
+// What AVX2 kernels share, with and without AVX-VNNI: two registers of 8 outputs make a panel.
+
+struct Halves {
+  static constexpr std::size_t rows = 4;
+  static constexpr std::uint32_t offset = 128;
+  struct Sums {
+    __m256i v[2];
+  };
+  struct Reals {
+    __m256 v[2];
+  };
+  using Weights = Sums;
+  using Narrow = Sums;
+  using Four = __m256i;
+
+  static Sums none() { return {{_mm256_setzero_si256(), _mm256_setzero_si256()}}; }
+  static Weights weights(const std::uint8_t* p) {
+    const auto* q = reinterpret_cast<const __m256i*>(p);
+    return {{_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)}};
+  }
+  static Weights nibbles(const Weights& w, bool high) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    if (high) {
+      return {{_mm256_and_si256(_mm256_srli_epi16(w.v[0], 4), mask),
+               _mm256_and_si256(_mm256_srli_epi16(w.v[1], 4), mask)}};
+    }
+    return {{_mm256_and_si256(w.v[0], mask), _mm256_and_si256(w.v[1], mask)}};
+  }
+  static Four four(const std::int8_t* p) {
+    std::int32_t word;
+    __builtin_memcpy(&word, p, sizeof word);
+    return _mm256_set1_epi32(word);
+  }
+  static Sums add_shifted(const Sums& sums, const Sums& more, std::uint32_t shift) {
+    const __m128i count = _mm_cvtsi32_si128(static_cast<int>(shift));
+    return {{_mm256_add_epi32(sums.v[0], _mm256_sll_epi32(more.v[0], count)),
+             _mm256_add_epi32(sums.v[1], _mm256_sll_epi32(more.v[1], count))}};
+  }
+  static Sums subtract(const Sums& sums, std::uint32_t x) {
+    const __m256i v = _mm256_set1_epi32(static_cast<int>(x));
+    return {{_mm256_sub_epi32(sums.v[0], v), _mm256_sub_epi32(sums.v[1], v)}};
+  }
+  static Reals reals(const void* p, std::size_t at, bool half) {
+    if (half) {
+      const auto* q = reinterpret_cast<const __m128i*>(static_cast<const std::uint16_t*>(p) + at);
+      return {{_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1))}};
+    }
+    const auto* q = static_cast<const float*>(p) + at;
+    return {{_mm256_loadu_ps(q), _mm256_loadu_ps(q + 8)}};
+  }
+  static Reals to_reals(const Sums& sums) {
+    return {{_mm256_cvtepi32_ps(sums.v[0]), _mm256_cvtepi32_ps(sums.v[1])}};
+  }
+  static Reals all(float x) { return {{_mm256_set1_ps(x), _mm256_set1_ps(x)}}; }
+  static Reals times(const Reals& a, const Reals& b) {
+    return {{_mm256_mul_ps(a.v[0], b.v[0]), _mm256_mul_ps(a.v[1], b.v[1])}};
+  }
+  static Reals plus(const Reals& a, const Reals& b) {
+    return {{_mm256_add_ps(a.v[0], b.v[0]), _mm256_add_ps(a.v[1], b.v[1])}};
+  }
+  static void write(float* p, const Reals& y) {
+    _mm256_storeu_ps(p, y.v[0]);
+    _mm256_storeu_ps(p + 8, y.v[1]);
+  }
+  static void write(std::int32_t* p, const Sums& sums) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), sums.v[0]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 8), sums.v[1]);
+  }
+  static Narrow pairs(const std::int8_t* p) {
+    const auto* q = reinterpret_cast<const __m128i*>(p);
+    return {{_mm256_cvtepi8_epi16(_mm_loadu_si128(q)),
+             _mm256_cvtepi8_epi16(_mm_loadu_si128(q + 1))}};
+  }
+  static Narrow pairs(const std::int16_t* p) {
+    return weights(reinterpret_cast<const std::uint8_t*>(p));
+  }
+  static __m256i pair(const std::int16_t* p) {
+    std::int32_t word;
+    __builtin_memcpy(&word, p, sizeof word);
+    return _mm256_set1_epi32(word);
+  }
+};

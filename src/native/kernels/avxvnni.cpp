@@ -1,0 +1,37 @@
+// AVX2 with AVX-VNNI: one instruction multiplies and sums four bytes.
+#include "kernels.hpp"
+
+#include <immintrin.h>
+
+namespace sangbo {
+namespace {
+
+#include "reals.inl"
+#include "linear.inl"
+#include "attention.inl"
+#include "avx2.inl"
+
+struct AvxVnni : Halves {
+  static constexpr bool direct = true;
+  using Part = Sums;
+
+  static Part multiply_add(const Part& part, const Weights& w, Four n) {
+    return {{_mm256_dpbusd_avx_epi32(part.v[0], w.v[0], n),
+             _mm256_dpbusd_avx_epi32(part.v[1], w.v[1], n)}};
+  }
+  static Sums drain(const Sums&, const Part& part) { return part; }
+  static Sums multiply_pairs(const Sums& sums, const Narrow& w, const std::int16_t* p) {
+    const __m256i n = pair(p);
+    return {{_mm256_dpwssd_avx_epi32(sums.v[0], w.v[0], n),
+             _mm256_dpwssd_avx_epi32(sums.v[1], w.v[1], n)}};
+  }
+};
+
+}  // namespace
+
+const Kernels kAvxVnni = {
+    "avx-vnni", !AvxVnni::direct, AvxVnni::offset, linear<AvxVnni>, attend<AvxVnni>, settle, split,  total, rms,
+    layer,      silu,            gelu_tanh,       add,             multiply, rotate,
+};
+
+}  // namespace sangbo

@@ -1,0 +1,120 @@
+// The functions that exist once per instruction set, and the plain structs they take.
+//
+// The files that implement them are compiled with their own machine flags, so nothing here may be an
+// inline function that the linker could pick for the whole library.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sangbo {
+
+// Outputs that are packed together: the weights of 4 consecutive inputs of 16 outputs lie side by
+// side, 64 bytes for 8-bit weights, and 8 inputs in 64 bytes for 4-bit weights.
+inline constexpr std::size_t kPanel = 16;
+
+// A further digit of 4 consecutive levels: they are worth digits[i] << shift more than their low
+// digits say. `place` is the number of the four among the row's inputs.
+struct Extra {
+  std::uint32_t place : 24;
+  std::uint32_t shift : 8;
+  std::int8_t digits[4];
+};
+
+// Rows of levels as linear operations read them: n = low + Σ digit << shift.
+struct LevelRows {
+  const std::int8_t* low;
+  std::size_t low_stride;
+  const Extra* extras;
+  std::size_t extras_stride;
+  const std::uint32_t* extra_counts;
+  const std::int32_t* sums;  // Σ n of each group of inputs
+  std::size_t sums_stride;
+  int low_bits;  // low digits lie in −2^(bits−1) … 2^(bits−1) − 1; 5, 6 or 7
+};
+
+// One linear operation on levels; see docs/exactness.md for the order of its float operations.
+struct LinearTask {
+  LevelRows levels;
+  const std::uint8_t* values;
+  int bits;             // 8 or 4
+  std::size_t groups;   // groups of inputs, each with its own scale
+  std::size_t quads;    // fours of inputs in a group
+  const void* scales;   // [panel][group][16], half or float
+  const void* minima;   // the same, or null
+  bool half;
+  const float* bias;  // [panel][16], or null
+  float threshold;
+  float* out;
+  std::size_t out_stride;
+};
+
+// Up to 4 query rows of one key head against its cached keys and values.
+struct AttendTask {
+  int rows;
+  int element;                 // bytes of a cached level: 1, 2 or 4
+  bool wide;                   // queries and probabilities are int32, else int16
+  const void* queries[4];      // padded with a zero to an even size
+  std::size_t visible[4];
+  std::size_t size;            // channels of a head
+  const void* keys;            // [positions / 16][size / 2][16][2]
+  const void* values;          // [size / 16][positions / 2][16][2]
+  std::size_t values_stride;   // elements from one panel of values to the next
+  float scale;                 // of a score
+  float inverse;               // of the probabilities' threshold
+  std::int32_t highest;        // probability level
+  float threshold;             // of the values
+  std::int32_t* scores;        // scratch, 4 rows
+  void* probabilities;         // 4 rows of int16 or int32
+  std::size_t stride;          // of both, a multiple of 16
+  std::int64_t sums[4];        // out: Σ p
+  float* out[4];
+};
+
+struct Kernels {
+  const char* name;
+  bool counts_bits;  // whether fewer bits in the low digits make linear operations faster
+  int weight_offset;  // what packing adds to an 8-bit weight: 128 for unsigned bytes, else 0
+
+  // Fills out[rows][panels·16].
+  void (*linear)(const LinearTask&, std::size_t first_panel, std::size_t last_panel,
+                 std::size_t first_row, std::size_t last_row);
+  void (*attend)(AttendTask&);
+
+  // Levels of `count` reals (padded to 16, pads become 0); `inverse` has `count` values padded
+  // alike, or one where `gains` is false. Returns false where a real is NaN or infinite.
+  bool (*settle)(const float* x, const float* inverse, bool gains, std::int32_t lowest,
+                 std::int32_t highest, std::size_t count, std::int32_t* levels);
+  // Splits `count` levels (a multiple of 8) into low digits and extras; returns how many extras.
+  std::size_t (*split)(const std::int32_t* levels, std::size_t count, int low_bits,
+                       std::int8_t* low, Extra* extras);
+  // Σ n of each group of `group` levels; returns Σ |n| of all.
+  std::int64_t (*total)(const std::int32_t* levels, std::size_t groups, std::size_t group,
+                        std::int32_t* sums);
+
+  // Reals, rows padded to a multiple of 16 (`padded`); see docs/exactness.md.
+  void (*rms)(const float* x, const float* weight, std::size_t count, float epsilon, float* y);
+  void (*layer)(const float* x, const float* weight, const float* bias, std::size_t count,
+                float epsilon, float* y);
+  void (*silu)(const float* x, std::size_t padded, float* y);
+  void (*gelu_tanh)(const float* x, std::size_t padded, float* y);
+  void (*add)(const float* a, const float* b, std::size_t padded, float* y);
+  void (*multiply)(const float* a, const float* b, std::size_t padded, float* y);
+  void (*rotate)(const float* x, const float* cosine, const float* sine, std::size_t heads,
+                 std::size_t half, float* y);
+};
+
+// The float32 that a float16 stands for.
+float widen_half(std::uint16_t half);
+
+extern const Kernels kPortable;
+#if defined(SANGBO_X86)
+extern const Kernels kAvx2;
+extern const Kernels kAvxVnni;
+extern const Kernels kAvx512Vnni;
+#endif
+#if defined(SANGBO_NEON)
+extern const Kernels kNeonDotprod;
+#endif
+
+}  // namespace sangbo

@@ -1,0 +1,191 @@
+// Linear operations on packed weights, for a vector type V that an instruction set provides:
+//
+//   V::Sums       16 int32 accumulators, one per output of a panel; V::Reals 16 floats
+//   V::Weights    64 bytes of a panel; V::Four  4 levels repeated
+//   V::Part       what `steps` products are summed in before V::drain adds them to Sums: with 16-bit
+//                 products it holds a few of them exactly, as the range of the low digits allows
+//   V::direct     Part is Sums itself
+//   V::rows       rows that share each load of weights
+
+template <class V, int Rows>
+struct Cursor {
+  const Extra* next[Rows];
+  const Extra* end[Rows];
+};
+
+// Σ over one four of inputs with digits beside the low ones, for all rows that have them.
+template <class V, int Rows, int Bits>
+inline void add_extras(Cursor<V, Rows>& cursor, std::size_t end, const std::uint8_t* panel,
+                       typename V::Sums* sums) {
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+    while (cursor.next[r] != cursor.end[r] && cursor.next[r]->place < end) {
+      const Extra& extra = *cursor.next[r]++;
+      const std::size_t place = extra.place;
+      const typename V::Weights w =
+          Bits == 8 ? V::weights(panel + 64 * place)
+                    : V::nibbles(V::weights(panel + 64 * (place / 2)), place % 2 != 0);
+      const typename V::Part part = V::multiply_add(V::none(), w, V::four(extra.digits));
+      const typename V::Sums sum = V::drain(V::none(), part);
+      sums[r] = V::add_shifted(sums[r], sum, extra.shift);
+    }
+  }
+}
+
+template <class V, int Rows, int Bits, int Steps>
+inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low, std::size_t quads,
+                      typename V::Sums* sums) {
+  constexpr std::size_t kSteps = Steps;
+  std::size_t k = 0;
+  while (k < quads) {
+    typename V::Part part[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      if constexpr (V::direct) {
+        part[r] = sums[r];
+      } else {
+        part[r] = V::none();
+      }
+    }
+    const std::size_t count = quads - k < kSteps ? quads - k : kSteps;
+    const auto one = [&](std::size_t s) {
+      if constexpr (Bits == 8) {
+        const typename V::Weights w = V::weights(values + 64 * (k + s));
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+          part[r] = V::multiply_add(part[r], w, V::four(low[r] + 4 * (k + s)));
+        }
+      } else {
+        const typename V::Weights both = V::weights(values + 32 * (k + s));
+        const typename V::Weights w = V::nibbles(both, false);
+        const typename V::Weights u = V::nibbles(both, true);
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+          part[r] = V::multiply_add(part[r], w, V::four(low[r] + 4 * (k + s)));
+          part[r] = V::multiply_add(part[r], u, V::four(low[r] + 4 * (k + s) + 4));
+        }
+      }
+    };
+    constexpr std::size_t kStride = Bits == 8 ? 1 : 2;
+    if (count == kSteps) {
+#pragma GCC unroll 16
+      for (std::size_t s = 0; s < kSteps; s += kStride) {
+        one(s);
+      }
+    } else {
+      for (std::size_t s = 0; s < count; s += kStride) {
+        one(s);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      if constexpr (V::direct) {
+        sums[r] = part[r];
+      } else {
+        sums[r] = V::drain(sums[r], part[r]);
+      }
+    }
+    k += count;
+  }
+}
+
+template <class V, int Rows, int Bits, int Steps>
+void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
+  const LevelRows& levels = task.levels;
+  const std::size_t fours = task.groups * task.quads;
+  const std::uint8_t* values = task.values + panel * fours * (Bits == 8 ? 64 : 32);
+  const std::int8_t* low[Rows];
+  Cursor<V, Rows> cursor;
+  typename V::Reals y[Rows];
+  bool extras = false;
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+    const std::size_t at = row + static_cast<std::size_t>(r);
+    low[r] = levels.low + at * levels.low_stride;
+    cursor.next[r] = levels.extras + at * levels.extras_stride;
+    cursor.end[r] = cursor.next[r] + levels.extra_counts[at];
+    extras = extras || levels.extra_counts[at] != 0;
+    y[r] = V::all(0.0F);
+  }
+  for (std::size_t g = 0; g < task.groups; ++g) {
+    typename V::Sums sums[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::none();
+    }
+    sum_group<V, Rows, Bits, Steps>(values + g * task.quads * (Bits == 8 ? 64 : 32), low,
+                                    task.quads, sums);
+    if (extras) {
+      add_extras<V, Rows, Bits>(cursor, (g + 1) * task.quads, values, sums);
+    }
+    const std::size_t at = (panel * task.groups + g) * kPanel;
+    const typename V::Reals scale = V::reals(task.scales, at, task.half);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const std::size_t sum_at = (row + static_cast<std::size_t>(r)) * levels.sums_stride + g;
+      const std::int32_t total = levels.sums[sum_at];
+      if constexpr (Bits == 8 && V::offset != 0) {
+        sums[r] = V::subtract(sums[r], static_cast<std::uint32_t>(total) * V::offset);
+      }
+      y[r] = V::plus(y[r], V::times(V::to_reals(sums[r]), scale));
+      if (task.minima != nullptr) {
+        const typename V::Reals minimum = V::reals(task.minima, at, task.half);
+        y[r] = V::plus(y[r], V::times(V::all(static_cast<float>(total)), minimum));
+      }
+      low[r] += 4 * task.quads;
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+    typename V::Reals result = V::times(y[r], V::all(task.threshold));
+    if (task.bias != nullptr) {
+      result = V::plus(result, V::reals(task.bias, panel * kPanel, false));
+    }
+    V::write(task.out + (row + static_cast<std::size_t>(r)) * task.out_stride + panel * kPanel,
+             result);
+  }
+}
+
+using LinearTile = void (*)(const LinearTask&, std::size_t, std::size_t);
+
+template <class V, int Rows>
+LinearTile choose_steps(const LinearTask& task) {
+  if (task.bits == 4) {  // 16 products of up to 2·15·64 fit 16 bits
+    return task.quads % 16 == 0 ? linear_tile<V, Rows, 4, 16> : linear_tile<V, Rows, 4, 8>;
+  }
+  if constexpr (!V::direct) {
+    if (task.levels.low_bits == 6) {
+      return linear_tile<V, Rows, 8, 2>;
+    }
+    if (task.levels.low_bits == 5) {
+      return linear_tile<V, Rows, 8, 4>;
+    }
+  }
+  return linear_tile<V, Rows, 8, 1>;
+}
+
+template <class V, int Rows>
+LinearTile choose_tile(const LinearTask& task, std::size_t rows) {
+  if constexpr (Rows == 1) {
+    return choose_steps<V, 1>(task);
+  } else {
+    return rows >= Rows ? choose_steps<V, Rows>(task) : choose_tile<V, Rows - 1>(task, rows);
+  }
+}
+
+template <class V>
+void linear(const LinearTask& task, std::size_t first_panel, std::size_t last_panel,
+            std::size_t first_row, std::size_t last_row) {
+  const std::size_t rest = (last_row - first_row) % V::rows;
+  const LinearTile whole = choose_tile<V, V::rows>(task, V::rows);
+  const LinearTile part = rest == 0 ? nullptr : choose_tile<V, V::rows>(task, rest);
+  for (std::size_t panel = first_panel; panel < last_panel; ++panel) {
+    std::size_t row = first_row;
+    for (; row + V::rows <= last_row; row += V::rows) {
+      whole(task, panel, row);
+    }
+    if (part != nullptr) {
+      part(task, panel, row);
+    }
+  }
+}

@@ -1,0 +1,288 @@
+// Float operations between synaptic operations, written lane by lane so that every instruction set
+// gives the same bits (docs/exactness.md). Included once in each file of kernels.
+
+using Floats = float __attribute__((vector_size(32)));
+using Ints = std::int32_t __attribute__((vector_size(32)));
+constexpr std::size_t kLanes = 8;
+
+inline Floats load(const float* p) {
+  Floats v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(float* p, Floats v) { __builtin_memcpy(p, &v, sizeof v); }
+inline Ints load(const std::int32_t* p) {
+  Ints v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void store(std::int32_t* p, Ints v) { __builtin_memcpy(p, &v, sizeof v); }
+inline Ints bits_of(Floats v) {
+  Ints i;
+  __builtin_memcpy(&i, &v, sizeof i);
+  return i;
+}
+inline Floats all(float x) { return Floats{x, x, x, x, x, x, x, x}; }
+inline Ints all(std::int32_t x) { return Ints{x, x, x, x, x, x, x, x}; }
+
+// Largest integer ≤ x for |x| < 2³¹.
+inline Ints floor_of(Floats x) {
+  const Ints cut = __builtin_convertvector(x, Ints);
+  return cut + (__builtin_convertvector(cut, Floats) > x);
+}
+
+inline Floats clamp(Floats x, float low, float high) {
+  x = x < all(low) ? all(low) : x;
+  return x > all(high) ? all(high) : x;
+}
+
+inline Floats exponential(Floats x) {
+  const Floats b = clamp(x, -87.0F, 88.0F);
+  const Ints k = floor_of(b * all(1.44269504F) + all(0.5F));
+  const Floats kf = __builtin_convertvector(k, Floats);
+  const Floats r = (b - kf * all(0.693359375F)) - kf * all(-2.12194440e-4F);
+  Floats p = all(1.9875691500e-4F);
+  p = p * r + all(1.3981999507e-3F);
+  p = p * r + all(8.3334519073e-3F);
+  p = p * r + all(4.1665795894e-2F);
+  p = p * r + all(1.6666665459e-1F);
+  p = p * r + all(5.0000001201e-1F);
+  const Floats y = (p * (r * r) + r) + all(1.0F);
+  const Ints exponent = (k + all(127)) * all(1 << 23);
+  Floats power;
+  __builtin_memcpy(&power, &exponent, sizeof power);
+  const Floats result = y * power;
+  return x < all(-87.0F) ? all(0.0F) : result;
+}
+
+void silu(const float* x, std::size_t padded, float* y) {
+  for (std::size_t i = 0; i < padded; i += kLanes) {
+    const Floats v = load(x + i);
+    store(y + i, v / (all(1.0F) + exponential(-v)));
+  }
+}
+
+void gelu_tanh(const float* x, std::size_t padded, float* y) {
+  for (std::size_t i = 0; i < padded; i += kLanes) {
+    const Floats v = load(x + i);
+    const Floats cubic = ((v * v) * v) * all(0.044715F);
+    const Floats u = (v + cubic) * all(1.5957691216F);
+    store(y + i, v / (all(1.0F) + exponential(-u)));
+  }
+}
+
+void add(const float* a, const float* b, std::size_t padded, float* y) {
+  for (std::size_t i = 0; i < padded; i += kLanes) {
+    store(y + i, load(a + i) + load(b + i));
+  }
+}
+
+void multiply(const float* a, const float* b, std::size_t padded, float* y) {
+  for (std::size_t i = 0; i < padded; i += kLanes) {
+    store(y + i, load(a + i) * load(b + i));
+  }
+}
+
+void rotate(const float* x, const float* cosine, const float* sine, std::size_t heads,
+            std::size_t half, float* y) {
+  for (std::size_t h = 0; h < heads; ++h) {
+    const float* first = x + 2 * half * h;
+    const float* second = first + half;
+    float* out = y + 2 * half * h;
+    std::size_t i = 0;
+    for (; i + kLanes <= half; i += kLanes) {
+      const Floats c = load(cosine + i);
+      const Floats s = load(sine + i);
+      const Floats a = load(first + i);
+      const Floats b = load(second + i);
+      store(out + i, a * c - b * s);
+      store(out + half + i, b * c + a * s);
+    }
+    for (; i < half; ++i) {
+      out[i] = first[i] * cosine[i] - second[i] * sine[i];
+      out[half + i] = second[i] * cosine[i] + first[i] * sine[i];
+    }
+  }
+}
+
+// The last, short run of 16 with zeros behind it.
+struct Tail {
+  float v[16];
+};
+inline Tail tail_of(const float* x, std::size_t count) {
+  Tail tail{};
+  const std::size_t whole = count / 16 * 16;
+  for (std::size_t i = whole; i < count; ++i) {
+    tail.v[i - whole] = x[i];
+  }
+  return tail;
+}
+
+inline float fold(Floats low, Floats high) {
+  const Floats v = low + high;
+  const float a = v[0] + v[4];
+  const float b = v[1] + v[5];
+  const float c = v[2] + v[6];
+  const float d = v[3] + v[7];
+  return (a + c) + (b + d);
+}
+
+inline float sum(const float* x, std::size_t count) {
+  Floats low{};
+  Floats high{};
+  const std::size_t whole = count / 16 * 16;
+  for (std::size_t i = 0; i < whole; i += 16) {
+    low += load(x + i);
+    high += load(x + i + 8);
+  }
+  if (whole < count) {
+    const Tail tail = tail_of(x, count);
+    low += load(tail.v);
+    high += load(tail.v + 8);
+  }
+  return fold(low, high);
+}
+
+// Sum of (x − mean)².
+inline float sum_of_squares(const float* x, float mean, std::size_t count) {
+  Floats low{};
+  Floats high{};
+  const Floats m = all(mean);
+  const std::size_t whole = count / 16 * 16;
+  for (std::size_t i = 0; i < whole; i += 16) {
+    const Floats a = load(x + i) - m;
+    const Floats b = load(x + i + 8) - m;
+    low += a * a;
+    high += b * b;
+  }
+  if (whole < count) {
+    Tail tail = tail_of(x, count);
+    for (std::size_t i = 0; i < count - whole; ++i) {
+      const float d = tail.v[i] - mean;
+      tail.v[i] = d * d;
+    }
+    low += load(tail.v);
+    high += load(tail.v + 8);
+  }
+  return fold(low, high);
+}
+
+inline float inverse_deviation(const float* x, float mean, std::size_t count, float epsilon) {
+  const float square = sum_of_squares(x, mean, count) / static_cast<float>(count);
+  return 1.0F / __builtin_sqrtf(square + epsilon);
+}
+
+void rms(const float* x, const float* weight, std::size_t count, float epsilon, float* y) {
+  const Floats r = all(inverse_deviation(x, 0.0F, count, epsilon));
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    store(y + i, (load(x + i) * r) * load(weight + i));
+  }
+}
+
+void layer(const float* x, const float* weight, const float* bias, std::size_t count,
+           float epsilon, float* y) {
+  const float mean = sum(x, count) / static_cast<float>(count);
+  const Floats m = all(mean);
+  const Floats r = all(inverse_deviation(x, mean, count, epsilon));
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const Floats scaled = ((load(x + i) - m) * r) * load(weight + i);
+    store(y + i, bias == nullptr ? scaled : scaled + load(bias + i));
+  }
+}
+
+bool settle(const float* x, const float* inverse, bool gains, std::int32_t lowest,
+            std::int32_t highest, std::size_t count, std::int32_t* levels) {
+  const auto low = static_cast<float>(lowest);
+  const auto high = static_cast<float>(highest);
+  const Ints infinite = all(0x7f800000);
+  Ints bad{};
+  const auto one = [&](const float* from, std::size_t i) {
+    const Floats v = load(from);
+    const Floats gain = gains ? load(inverse + i) : all(*inverse);
+    bad |= (bits_of(v) & infinite) == infinite;
+    return floor_of(clamp(v * gain + all(0.5F), low, high));
+  };
+  const std::size_t whole = count / kLanes * kLanes;
+  std::size_t i = 0;
+  for (; i < whole; i += kLanes) {
+    store(levels + i, one(x + i, i));
+  }
+  if (i < count) {
+    float rest[kLanes] = {};
+    for (std::size_t j = i; j < count; ++j) {
+      rest[j - i] = x[j];
+    }
+    store(levels + i, one(rest, i));
+    for (std::size_t j = count; j < i + kLanes; ++j) {
+      levels[j] = 0;
+    }
+    i += kLanes;
+  }
+  for (; i % 16 != 0; ++i) {
+    levels[i] = 0;
+  }
+  std::int32_t any = 0;
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    any |= bad[j];
+  }
+  return any == 0;
+}
+
+std::size_t split(const std::int32_t* levels, std::size_t count, int low_bits, std::int8_t* low,
+                  Extra* extras) {
+  const Ints half = all(1 << (low_bits - 1));
+  const Ints mask = all((1 << low_bits) - 1);
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const Ints n = load(levels + i);
+    const Ints first = ((n + half) & mask) - half;
+    using Bytes = std::int8_t __attribute__((vector_size(8)));
+    const Bytes narrow = __builtin_convertvector(first, Bytes);
+    __builtin_memcpy(low + i, &narrow, sizeof narrow);
+    const Ints rest = n ^ first;
+    std::uint64_t words[4];
+    __builtin_memcpy(words, &rest, sizeof words);
+    if ((words[0] | words[1] | words[2] | words[3]) == 0) {
+      continue;
+    }
+    for (std::size_t four = 0; four < 2; ++four) {
+      std::int32_t left[4];
+      for (std::size_t j = 0; j < 4; ++j) {
+        left[j] = (levels[i + 4 * four + j] - low[i + 4 * four + j]) >> low_bits;
+      }
+      for (int shift = low_bits; (left[0] | left[1] | left[2] | left[3]) != 0; shift += 7) {
+        Extra extra;
+        extra.place = static_cast<std::uint32_t>(i / 4 + four) & 0xffffffU;
+        extra.shift = static_cast<std::uint32_t>(shift) & 0xffU;
+        for (std::size_t j = 0; j < 4; ++j) {
+          const std::int32_t digit = ((left[j] + 64) & 127) - 64;
+          extra.digits[j] = static_cast<std::int8_t>(digit);
+          left[j] = (left[j] - digit) >> 7;
+        }
+        extras[found++] = extra;
+      }
+    }
+  }
+  return found;
+}
+
+std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t group,
+                   std::int32_t* sums) {
+  std::int64_t magnitude = 0;
+  for (std::size_t g = 0; g < groups; ++g) {
+    const std::int32_t* n = levels + g * group;
+    std::uint32_t sum = 0;
+    std::size_t i = 0;
+    while (i < group) {  // 1024 magnitudes of up to 2²⁰ fit 32 bits
+      const std::size_t end = i + 1024 < group ? i + 1024 : group;
+      std::uint32_t part = 0;
+      for (; i < end; ++i) {
+        sum += static_cast<std::uint32_t>(n[i]);
+        part += static_cast<std::uint32_t>(n[i] < 0 ? -n[i] : n[i]);
+      }
+      magnitude += part;
+    }
+    sums[g] = static_cast<std::int32_t>(sum);
+  }
+  return magnitude;
+}

@@ -1,0 +1,95 @@
+#include <algorithm>
+
+#include "../run.hpp"
+#include "jobs.hpp"
+#include "rows.hpp"
+
+namespace sangbo {
+namespace {
+
+class Linear final : public Job {
+ public:
+  Linear(ValueId output, ValueId input, std::size_t encoding, const PackedWeight& weight,
+         float threshold, const std::vector<float>& bias)
+      : output_(output),
+        input_(input),
+        encoding_(encoding),
+        weight_(weight),
+        threshold_(threshold),
+        bias_(padded(bias)) {}
+
+  // Items are panels of outputs, once for each block of rows that fits a core's cache.
+  [[nodiscard]] std::size_t items(const Run& run) const override {
+    return weight_.panels() * blocks(run);
+  }
+
+  [[nodiscard]] std::size_t grain(const Run& run) const override {
+    // One row is bound by memory: long sequential reads. Many rows are bound by arithmetic.
+    const std::size_t shares = items(run) / (4 * run.threads());
+    const std::size_t reads = round_up(kRead, weight_.panel_bytes()) / weight_.panel_bytes();
+    return std::clamp<std::size_t>(shares, 1, reads);
+  }
+
+  void run(Run& run, unsigned, std::size_t first, std::size_t last) const override {
+    const Encoding& e = run.program().value(input_).encodings[encoding_];
+    const std::size_t rows = run.rows(run.program().value(output_).domain);
+    if (first == 0) {
+      check(run, e, rows);
+    }
+    LinearTask task{};
+    weight_.fill(task);
+    task.levels.low = run.at<std::int8_t>(e.low, 0);
+    task.levels.low_stride = run.program().place(e.low).bytes;
+    task.levels.extras = run.at<Extra>(e.extras, 0);
+    task.levels.extras_stride = run.program().place(e.extras).bytes / sizeof(Extra);
+    task.levels.extra_counts = run.at<std::uint32_t>(e.extra_counts, 0);
+    task.levels.sums = run.at<std::int32_t>(e.sums, 0);
+    task.levels.sums_stride = e.groups;
+    task.levels.low_bits = run.low_bits(e);
+    task.bias = bias_.empty() ? nullptr : bias_.data();
+    task.threshold = threshold_;
+    task.out = run.reals(output_, 0);
+    task.out_stride = run.program().value(output_).padded();
+    while (first < last) {
+      const std::size_t block = first / weight_.panels();
+      const std::size_t panel = first % weight_.panels();
+      const std::size_t end = std::min(weight_.panels(), panel + (last - first));
+      run.kernels().linear(task, panel, end, block * kRows, std::min(rows, (block + 1) * kRows));
+      first += end - panel;
+    }
+  }
+
+ private:
+  static constexpr std::size_t kRows = 256;
+  static constexpr std::size_t kRead = 64 * 1024;
+
+  [[nodiscard]] std::size_t blocks(const Run& run) const {
+    return round_up(run.rows(run.program().value(output_).domain), kRows) / kRows;
+  }
+
+  void check(Run& run, const Encoding& e, std::size_t rows) const {
+    const std::int64_t largest = weight_.bits() == 4 ? 15 : 127;
+    for (std::size_t row = 0; row < rows; ++row) {
+      if (*run.at<std::int64_t>(e.magnitudes, row) * largest >= std::int64_t{1} << 31) {
+        run.fail(Fault::kAccumulator, output_);
+      }
+    }
+  }
+
+  ValueId output_;
+  ValueId input_;
+  std::size_t encoding_;
+  const PackedWeight& weight_;
+  float threshold_;
+  std::vector<float> bias_;
+};
+
+}  // namespace
+
+std::unique_ptr<Job> make_linear(ValueId output, ValueId input, std::size_t encoding,
+                                 const PackedWeight& weight, float threshold,
+                                 const std::vector<float>& bias) {
+  return std::make_unique<Linear>(output, input, encoding, weight, threshold, bias);
+}
+
+}  // namespace sangbo

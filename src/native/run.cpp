@@ -1,0 +1,140 @@
+#include "run.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "error.hpp"
+
+namespace sangbo {
+
+Run::Run(Program& program, const Call& call)
+    : program_(program),
+      call_(call),
+      bases_(program.places_.size()),
+      scratch_(program.threads()),
+      next_([&] {
+        std::size_t jobs = 0;
+        for (const auto& stage : program.stages_) {
+          jobs += stage.jobs.size();
+        }
+        return jobs;
+      }()),
+      barrier_(program.threads()),
+      polled_(std::chrono::steady_clock::now()) {
+  std::vector<std::size_t> offsets;
+  std::size_t bytes = 0;
+  for (const auto& slot : program.slots_) {
+    offsets.push_back(bytes);
+    bytes += round_up(slot.bytes * call.rows[slot.domain], kLine);
+  }
+  if (program.workspace_.bytes() < bytes) {
+    program.workspace_ = Buffer();
+    program.workspace_ = Buffer(bytes);
+  }
+  for (std::size_t p = 0; p < bases_.size(); ++p) {
+    const Place& place = program.places_[p];
+    bases_[p] = place.external >= 0 ? call.externals[static_cast<std::size_t>(place.external)]
+                                    : program.workspace_.data() +
+                                          offsets[static_cast<std::size_t>(place.slot)];
+  }
+  std::size_t start = 0;
+  for (std::size_t s = 0; s < call.segments.size(); ++s) {
+    starts_.push_back(start);
+    for (std::size_t r = 0; r < call.segments[s].rows; ++r) {
+      where_.push_back({static_cast<std::uint32_t>(s),
+                        static_cast<std::uint32_t>(call.segments[s].cache->length() + r)});
+    }
+    start += call.segments[s].rows;
+  }
+}
+
+std::byte* Run::scratch(unsigned thread, std::size_t bytes) {
+  Buffer& buffer = scratch_[thread];
+  if (buffer.bytes() < bytes) {
+    buffer = Buffer(round_up(bytes, 4096));
+  }
+  return buffer.data();
+}
+
+void Run::fail(Fault fault, ValueId value) {
+  const std::uint64_t found = std::uint64_t{value} << 32 | static_cast<std::uint32_t>(fault);
+  std::uint64_t seen = fault_.load(std::memory_order_relaxed);
+  while (found < seen &&
+         !fault_.compare_exchange_weak(seen, found, std::memory_order_relaxed)) {
+  }
+}
+
+bool Run::stop() {
+  cancelled_ = cancelled_ ||
+               (call_.cancelled != nullptr && call_.cancelled->load(std::memory_order_relaxed));
+  return cancelled_ || interrupted_.load(std::memory_order_relaxed) ||
+         fault_.load(std::memory_order_relaxed) != ~std::uint64_t{0};
+}
+
+void Run::poll() {
+  constexpr auto kEvery = std::chrono::milliseconds(20);
+  const auto now = std::chrono::steady_clock::now();
+  if (call_.interrupted && now - polled_ > kEvery) {
+    polled_ = now;
+    interrupted_.store(interrupted_.load(std::memory_order_relaxed) || call_.interrupted(),
+                       std::memory_order_relaxed);
+  }
+}
+
+void Run::take(const Job& job, std::atomic<std::size_t>& next, unsigned thread) {
+  const std::size_t items = job.items(*this);
+  const std::size_t grain = job.grain(*this);
+  try {
+    while (true) {
+      const std::size_t first = next.fetch_add(grain, std::memory_order_relaxed);
+      if (first >= items) {
+        return;
+      }
+      job.run(*this, thread, first, std::min(items, first + grain));
+    }
+  } catch (const std::bad_alloc&) {  // the other threads wait at the stage's end: meet them there
+    fail(Fault::kMemory, 0);
+  }
+}
+
+void Run::work(unsigned thread) {
+  std::size_t number = 0;
+  for (const auto& stage : program_.stages_) {
+    for (const auto& job : stage.jobs) {
+      take(*job, next_[number++], thread);
+    }
+    if (thread == 0) {
+      poll();
+    }
+    if (barrier_.arrive([this] { return stop(); })) {
+      return;
+    }
+  }
+}
+
+void Run::check() const {
+  if (interrupted_.load()) {
+    throw Interrupted("interrupted");
+  }
+  if (cancelled_) {
+    throw Error("expected a run that nobody cancels, found it cancelled");
+  }
+  const std::uint64_t found = fault_.load();
+  if (found == ~std::uint64_t{0}) {
+    return;
+  }
+  const std::string& name = program_.value(found >> 32).name;
+  switch (static_cast<Fault>(found & 0xffffffffU)) {
+    case Fault::kNotFinite:
+      throw Error("expected finite values at neuron '" + name + "', found NaN or ∞");
+    case Fault::kAccumulator:
+      throw Error("expected accumulators within 32 bits at '" + name +
+                  "', found a row whose sum may exceed them");
+    case Fault::kMemory:
+      throw std::bad_alloc();
+    default:
+      throw Error("expected indices within the table at '" + name + "', found one outside");
+  }
+}
+
+}  // namespace sangbo
