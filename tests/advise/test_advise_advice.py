@@ -110,7 +110,7 @@ def test_the_recommended_is_near_the_best_on_rows_held_out(load: Any, task: str)
     use = next(r for r in advisor.results_ if r["name"] == advisor.recommended_)
     assert use["within_noise"]
     assert not use["network"]
-    assert advisor.seconds_ <= 6
+    assert advisor.seconds_ <= advisor.budget
     assert use["relative_train_energy"] == use["relative_predict_energy"] == 1
 
 
@@ -130,7 +130,7 @@ def test_a_large_table_keeps_to_its_budget(tmp_path: Path) -> None:
     )
     frame.to_parquet(tmp_path / "large.parquet")
     found = advise(tmp_path / "large.parquet", "y", budget=10)
-    assert found.seconds <= 10
+    assert found.seconds <= found.budget
     assert any("50,000 rows drawn from 200,000" in n for n in found.notes)
     assert found.advisor is not None
     assert found.entry(found.advisor.recommended_)["mean"] > 0.8
