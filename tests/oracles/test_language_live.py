@@ -45,7 +45,7 @@ def test_gradients_are_autograds(name: str, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     make_network(name, tmp_path)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     tokens = network_tokens()
     held: dict[str, Any] = {}
 

@@ -71,7 +71,7 @@ def run(
         highlight=False,
     )
     if prices:
-        stdout.print(energy_table(prices))
+        stdout.print(energy_table(prices, baselines=False))
         stdout.print(chips.verdict(prices), highlight=False, soft_wrap=True)
 
 

@@ -71,7 +71,7 @@ def convert(
     if settings.weight_bits == 8:
         balanced = equalise(original, largest_values(original, passages, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
-    sites = find_sites(balanced, settings.levels)
+    sites = find_sites(balanced, settings.levels, settings.cache_bits)
     candidates = measure(balanced, sites, passages, _prices(settings), progress)
     choices = allocate(candidates, settings.budget)
     converted = complementary(
