@@ -14,8 +14,8 @@ from sangbo.advise import Advisor
 
 @parametrize_with_checks(  # type: ignore[untyped-decorator]
     [
-        Advisor(candidates=("naive_bayes",), folds=2, budget=600),
-        Advisor("regression", candidates=("linear",), folds=2, budget=600),
+        Advisor(candidates=("naive_bayes",), folds=2, search=False, budget=600),
+        Advisor("regression", candidates=("linear",), folds=2, search=False, budget=600),
     ]
 )
 def test_scikit_learn_checks(estimator: Any, check: Callable[[Any], None]) -> None:

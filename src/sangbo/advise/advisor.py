@@ -61,6 +61,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         budget: seconds for everything.
         candidates: names to try; all by default.
         folds: outer folds, drawn twice for tables under 1,000 rows.
+        search: choose settings of each candidate in inner folds, else keep its defaults.
         metric: a scikit-learn scorer; by default accuracy (balanced accuracy where one class holds
             more than 80 %), or R².
         confidence: of intervals.
@@ -95,6 +96,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         budget: float = 120.0,
         candidates: Sequence[str] | None = None,
         folds: int = 5,
+        search: bool = True,
         metric: str | None = None,
         confidence: float = 0.95,
         max_rows: int = 50_000,
@@ -105,6 +107,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         self.budget = budget
         self.candidates = candidates
         self.folds = folds
+        self.search = search
         self.metric = metric
         self.confidence = confidence
         self.max_rows = max_rows
@@ -145,7 +148,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
         self.results_ = choice.judged(done, self.task, share, self.metric_, self.confidence)
         self.best_, self.recommended_ = choice.best_and_cheapest(self.results_)
         choice.add_ratios(self.results_, self.recommended_)
-        self.notes_ += choice.remarks(self.results_, share)
+        self.notes_ += choice.remarks(self.results_, share, searched=self.search)
         self.energy_basis_ = energy_basis()
         by_name = {t.candidate.name: t for t in done}
         self._train(question, asked, by_name, start + self.budget)
@@ -300,6 +303,7 @@ class Advisor(BaseEstimator):  # type: ignore[misc]
             tuple(self.numbers_),
             tuple(self.categories_),
             self.random_state,
+            self.search,
         )
 
     def _sample(self, question: trials.Question) -> NDArray[np.int64]:

@@ -82,7 +82,9 @@ def add_ratios(results: Sequence[dict[str, Any]], recommended: str) -> None:
             )
 
 
-def remarks(results: Sequence[dict[str, Any]], test_share: float) -> list[str]:
+def remarks(
+    results: Sequence[dict[str, Any]], test_share: float, *, searched: bool = True
+) -> list[str]:
     """What to know about the comparison, in words."""
     notes = []
     finished = [r for r in results if r["finished"]]
@@ -106,7 +108,9 @@ def remarks(results: Sequence[dict[str, Any]], test_share: float) -> list[str]:
             f"To keep to the budget these were trained on fewer than {full:,} rows a fold and may "
             f"do better: {', '.join(cut)}."
         )
-    unsearched = [r["title"] for r in finished if r["searchable"] and not r["searched"]]
+    unsearched = [
+        r["title"] for r in finished if r["searchable"] and not r["searched"] and searched
+    ]
     if unsearched:
         notes.append(
             f"To keep to the budget these had no settings searched: {', '.join(unsearched)}."

@@ -101,6 +101,7 @@ class Question:
         numbers: columns with numbers.
         categories: columns with codes.
         seed: of everything drawn.
+        search: choose settings in inner folds.
     """
 
     x: NDArray[np.float64]
@@ -110,6 +111,7 @@ class Question:
     numbers: tuple[int, ...]
     categories: tuple[int, ...]
     seed: int
+    search: bool = True
 
     def pipeline(self, candidate: Candidate) -> Pipeline:
         """Preparation and model, unfitted."""
@@ -355,7 +357,8 @@ def _plan(
     """
     train_rows, test_rows = outer[0]
     grid = grid_of(candidate, question.task)
-    inner = math.prod(map(len, grid.values())) * (INNER_FOLDS - 1) if grid else 0
+    settings = math.prod(map(len, grid.values())) if grid and question.search else 0
+    inner = settings * (INNER_FOLDS - 1)
     sizes, times = [], []
     size = _PILOT
     while True:
