@@ -41,3 +41,11 @@ class CodeError(SangboError):
 
 class PriceError(SangboError):
     """A price was asked for that cannot be worked out."""
+
+
+class MissingExtraError(SangboError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class DataError(SangboError, ValueError):
+    """A table, or a value in it, is not usable. A ``ValueError`` too, as scikit-learn expects."""

@@ -91,7 +91,7 @@ class SynapticCount:
         accumulators: int32 sums it produced.
         rescales: float multiply-adds that turned those sums into reals.
         weight_bytes: bytes of its stored weights (0 for products of activations).
-        cache_bytes: bytes of cached keys or values read, at one byte a level, all rows together.
+        cache_bytes: bytes of cached keys or values read, all rows together.
     """
 
     source: str

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from sangbo import chips, graph
-from sangbo.engines import Reference
+from sangbo.engines import Native
 from sangbo.errors import SangboError
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
@@ -43,9 +44,10 @@ class Network:
     conversion: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
-    def engine(self) -> Reference:
-        """An engine that runs the graph."""
-        return Reference(self.graph)
+    @cached_property
+    def engine(self) -> Native:
+        """The native engine of the graph, made once; threads may share it."""
+        return Native(self.graph)
 
     @property
     def context(self) -> int:
@@ -92,7 +94,7 @@ class Network:
         tokenizer = self.text_tokenizer()
         stream = tokenizer.stream()
         for token in generate(
-            self.engine(),
+            self.engine,
             self.encode_prompt(prompt),
             context=self.context,
             max_tokens=max_tokens,

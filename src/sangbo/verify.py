@@ -28,6 +28,8 @@ from sangbo.tasks.language import log_softmax, windows
 CERTIFICATE_FILE = "certificate.json"
 CONTEXT = 512
 """Tokens of a window, where the network reads that many."""
+ENGINE_TOKENS = 1024
+"""Tokens on which the engines are compared with the reference, which is slow."""
 DEFAULT_ALLOWED = 0.02
 """Largest relative change of perplexity that passes, unless told otherwise."""
 
@@ -94,6 +96,7 @@ class Certificate:
             "converted": self.record["converted"],
             "text": self.record["text"],
             "versions": self.record["versions"],
+            "instruction_set": self.record["instruction_set"],
             "date": self.record["date"],
             "tokens": c.tokens,
             "context": self.record["context"],
@@ -173,9 +176,11 @@ def verify(
     else:
         passages = [np.asarray(network.text_tokenizer().encode(text), np.int32)]
     passages = _first(passages, tokens)
-    reference = Reference(network.graph)
     context = min(CONTEXT, network.context)
-    comparison = compare(Reference(source.graph), reference, passages, context, progress)
+    engine = network.engine
+    comparison = compare(Reference(source.graph), engine, passages, context, progress)
+    sample = _first(passages, ENGINE_TOKENS)
+    agreement = agree(Reference(network.graph), engine, sample, context, progress)
     record = {
         "context": context,
         "original": {"name": source.graph.name, **source.origin},
@@ -189,6 +194,7 @@ def verify(
             "tokens": sum(len(p) for p in passages),
             "sha256": hashlib.sha256(b"".join(p.tobytes() for p in passages)).hexdigest(),
         },
+        "instruction_set": engine.isa,
         "versions": {
             "sangbo": __version__,
             "numpy": np.__version__,
@@ -196,7 +202,7 @@ def verify(
         },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return Certificate(comparison, {}, allowed, record)
+    return Certificate(comparison, {"native": agreement}, allowed, record)
 
 
 def _first(passages: Sequence[Index], tokens: int | None) -> list[Index]:
@@ -232,6 +238,23 @@ def compare(
         count += len(following)
     before, after = (math.exp(loss / count) for loss in losses)
     return Comparison(count, before, after, agreed / count, divergence / count)
+
+
+def agree(
+    reference: Engine[Any],
+    other: Engine[Any],
+    passages: Sequence[Index],
+    context: int,
+    progress: Progress = silent,
+) -> Agreement:
+    """How many logits two engines give on texts, and how many differ in any bit."""
+    compared = different = 0
+    for step, read in enumerate(read for p in passages for read, _ in windows(p, context)):
+        progress("comparing engines", step / (step + 1))
+        first, second = (_logits(e, read).view(np.uint32) for e in (reference, other))
+        compared += first.size
+        different += int((first != second).sum())
+    return Agreement(compared, different)
 
 
 def _logits(engine: Engine[Any], tokens: Index) -> Real:

@@ -32,9 +32,8 @@ def price(
 def test_spikes_that_pay() -> None:
     found = [price("a", "dense", 60, 40), price("a", "complementary", 5, 40)]
     assert chips.verdict(found) == (
-        "Spiking paid on a (complementary with code csd takes 0.5 × the energy of dense, zero "
-        "skipping, 0.45 × that of plain dense and 0.0833 × in compute alone) (modelled, memory "
-        "included)."
+        "Spiking paid on a (complementary 0.5× the best dense form; 0.08× in compute alone, but "
+        "memory is 88.9% of the total) (modelled, memory included)."
     )
 
 
@@ -46,8 +45,7 @@ def test_beating_plain_dense_is_not_enough() -> None:
     ]
     text = chips.verdict(found)
     assert text.startswith("Do not use spikes here: spiking paid on no chip; it lost on a (")
-    assert "1.06 × the energy of dense, zero skipping, 0.95 × that of plain dense" in text
-    assert "spikes alone 1.05 ×" in text
+    assert "complementary 1.06× the best dense form; 0.92× in compute alone" in text
 
 
 def test_a_hair_makes_no_difference() -> None:
@@ -67,8 +65,8 @@ def test_chips_are_judged_apart() -> None:
     text = chips.verdict(found)
     assert text.startswith("Spiking paid on a (spiking")
     assert "; it lost on b (" in text
-    assert "; nothing is compared on c, which cannot execute both (modelled" in text
-    assert chips.verdict(found[4:]).startswith("Nothing is compared on c, which")
+    assert "; c cannot execute both, so nothing is compared there (modelled" in text
+    assert chips.verdict(found[4:]).startswith("C cannot execute both")
 
 
 def test_nothing_to_judge() -> None:

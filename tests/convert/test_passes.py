@@ -148,8 +148,8 @@ def test_sites_cover_every_product_with_its_fan_out() -> None:
     assert found == {
         f"{at}.attention.norm": ("sent", 32 + 16 + 16, 100),
         f"{at}.attention.query.rotary": ("query", 0, 100),
-        f"{at}.attention.key.rotary": ("cached", 0, 127),
-        f"{at}.attention.value": ("cached", 0, 127),
+        f"{at}.attention.key.rotary": ("cached", 0, 2047),
+        f"{at}.attention.value": ("cached", 0, 2047),
         f"{at}.attention.mix.probability": ("probability", 8, 100),
         f"{at}.attention.mix": ("sent", 32, 100),
         f"{at}.mlp.norm": ("sent", 128, 100),

@@ -104,7 +104,8 @@ def test_networks_with_broken_weights_are_refused() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"weight_bits": 3}, "4 or 8 bits, found 3"), ({"budget": 0.0}, "above zero"),
+        ({"weight_bits": 3}, "4 or 8 bits, found 3"), ({"cache_bits": 4}, "8 or 16 bits, found 4"),
+        ({"budget": 0.0}, "above zero"),
         ({"budget": float("nan")}, "above zero"), ({"levels": 0}, "at least 1, found 0"),
         ({"code": "morse"}, "morse"), ({"sequences": 0}, "two tokens"),
     ],

@@ -136,7 +136,7 @@ def test_attention_is_counted_pair_by_pair() -> None:
     assert ledger.neurons[f"{at}.mix.probability"].total == visible * 4
     assert mix.pairs.total == visible * 4 * 8
     assert (scores.accumulators, mix.accumulators) == (visible * 4, 5 * 4 * 8)
-    assert scores.cache_bytes == mix.cache_bytes == visible * 2 * 8
+    assert scores.cache_bytes == mix.cache_bytes == visible * 2 * 8 * 2
     assert ledger.neurons[names[1]].total == 5 * 2 * 8
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from record import (
+
+from oracles.record import (
     CATALOGUE_NAME,
     CHAT,
     DIGIT_TEXTS,
@@ -17,9 +18,8 @@ from record import (
     network_tokens,
     published_rule,
 )
-from record import smollm2 as transformers_smollm2
-from running import logits, smollm2
-
+from oracles.record import smollm2 as transformers_smollm2
+from oracles.running import logits, smollm2
 from sangbo.sources import entries, fetch, open_source
 
 pytestmark = pytest.mark.oracle

@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from record import CHAT, COLUMNS, DIGIT_TEXTS, NETWORKS, RECORDED, SMOLLM2, TEXTS, network_tokens
-from running import logits, smollm2
 
+from oracles.record import (
+    CHAT,
+    COLUMNS,
+    DIGIT_TEXTS,
+    NETWORKS,
+    RECORDED,
+    SMOLLM2,
+    TEXTS,
+    network_tokens,
+)
+from oracles.running import logits, smollm2
 from sangbo.sources import open_source
 
 BOUND = 1e-3

@@ -11,7 +11,13 @@ from gguf.quants import dequantize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from made_gguf import (
+
+from sangbo.errors import SangboError, SourceError, UnsupportedError
+from sangbo.sources import Grid
+from sangbo.sources.gguf import read_gguf, read_grid
+from sangbo.sources.gguf_header import StoredTensor, read_header
+from sangbo.sources.huggingface import read_folder
+from sources.made_gguf import (
     HEADS,
     KEY_HEADS,
     METADATA,
@@ -20,12 +26,6 @@ from made_gguf import (
     random_tensors,
     write_gguf,
 )
-
-from sangbo.errors import SangboError, SourceError, UnsupportedError
-from sangbo.sources import Grid
-from sangbo.sources.gguf import read_gguf, read_grid
-from sangbo.sources.gguf_header import StoredTensor, read_header
-from sangbo.sources.huggingface import read_folder
 
 NETWORKS = Path(__file__).parents[1] / "oracles" / "networks"
 Q4_0, Q4_1, Q8_0 = (GGMLQuantizationType[n] for n in ("Q4_0", "Q4_1", "Q8_0"))

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_gguf import METADATA, TOKENIZER, random_tensors, write_gguf
 
 from sangbo.errors import SourceError, UnsupportedError
 from sangbo.sources import Tokenizer
 from sangbo.sources.facts import Facts
 from sangbo.sources.gguf_tokenizer import CUTS, read_tokenizer
+from sources.made_gguf import METADATA, TOKENIZER, random_tensors, write_gguf
 
 KEY = "tokenizer.ggml."
 ALPHABET = ["Ġ", *"ab12.'s\n", "Ċ", "Ã", "©"]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_gguf import random_tensors, write_gguf
 
 from sangbo.errors import SourceError
 from sangbo.graph import load, save
 from sangbo.sources import entries, open_source
 from sangbo.sources.source import sha256_of
+from sources.made_gguf import random_tensors, write_gguf
 
 NETWORKS = Path(__file__).parents[1] / "oracles" / "networks"
 LLAMA = "llama-6-heads-2-key-tied"

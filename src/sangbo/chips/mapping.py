@@ -10,8 +10,8 @@ that a comparison of schemes is not decided by it. Its assumptions, all of them:
    too: memory is read in bursts that do not know which column will be skipped.
 3. Cached keys and values live beside the weights if both fit on the chip at the mean length of the
    cache, in the largest on-chip memory if they alone fit, otherwise in external memory. They are
-   read once per row, as counted, and each new one is written once, at one byte a level. A neuron
-   layer that no operation consumes is such a cache.
+   read once per row, as counted, and each new one is written once in the whole bytes that the
+   largest level of its layer needs. A neuron layer that no operation consumes is such a cache.
 4. Whatever comes from further away is written into the buffer, the on-chip memory nearest to the
    arithmetic, and read from it once per row.
 5. Spikes are folded in time: a weight that is at hand is added once for each spike of its level
@@ -96,7 +96,8 @@ def accesses(
     once = sum(c.weight_bytes * c.rows for c in ledger.operations.values()) / ledger.samples
     cached = sum(c.cache_bytes for c in ledger.operations.values()) / ledger.samples
     sources = {c.source for c in ledger.operations.values()}
-    new = sum(h.total for n, h in ledger.neurons.items() if n not in sources) / ledger.samples
+    kept = [h for n, h in ledger.neurons.items() if n not in sources]
+    new = sum(h.total * stored_bits(h) / 8 for h in kept) / ledger.samples
     found = [Access("cache", cache_home, 0.0, new)]
     for operand, home, fetched, used in (
         ("weights", weight_home, once / batch, once),

@@ -30,22 +30,19 @@ def verdict(prices: Sequence[Price]) -> str:
         if best is None or dense is None:
             alone.append(chip)
             continue
-        rivals = {"plain dense": _total(dense)}
-        rivals |= {f"dense, {b.name}": b.energy.total for b in dense.baselines}
-        rival = min(rivals, key=lambda name: rivals[name])
-        share = _total(best) / rivals[rival] if rivals[rival] else 1.0
+        rival = min([_total(dense), *(b.energy.total for b in dense.baselines)])
+        share = _total(best) / rival if rival else 1.0
         sides = paid if share < 1 - MARGIN else lost if share > 1 + MARGIN else even
-        alternative = next((p for p in spiking if p.scheme == "spiking" and p is not best), None)
-        sides.append(_clause(chip, best, dense, rival, share, alternative))
+        sides.append(_clause(chip, best, dense, share))
     parts = []
     if paid:
-        parts.append(f"spiking paid on {'; on '.join(paid)}")
+        parts.append(f"spiking paid on {_list(paid)}")
     if even:
-        parts.append(f"it made no difference on {'; on '.join(even)}")
+        parts.append(f"it made no difference on {_list(even)}")
     if lost:
-        parts.append(f"it lost on {'; on '.join(lost)}")
+        parts.append(f"it lost on {_list(lost)}")
     if alone:
-        parts.append(f"nothing is compared on {' and '.join(alone)}, which cannot execute both")
+        parts.append(f"{_list(alone)} cannot execute both, so nothing is compared there")
     if not parts:
         return "There are no prices to judge."
     if not paid and len(alone) < len(groups):
@@ -54,17 +51,21 @@ def verdict(prices: Sequence[Price]) -> str:
     return f"{sentence[0].upper()}{sentence[1:]} (modelled, memory included)."
 
 
-def _clause(
-    chip: str, best: Price, dense: Price, rival: str, share: float, alternative: Price | None
-) -> str:
-    """How ``best`` stands on ``chip``, with memory and in compute alone."""
-    whole = _total(dense) or 1.0
+def _list(clauses: Sequence[str]) -> str:
+    """The clauses as people list things."""
+    *most, last = clauses
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _clause(chip: str, best: Price, dense: Price, share: float) -> str:
+    """How ``best`` stands on ``chip`` against the cheapest dense form, and why."""
     compute = _compute(best) / (_compute(dense) or 1.0)
-    alone = f", spikes alone {_total(alternative) / whole:.3g} ×" if alternative else ""
+    memory = 1 - _compute(best) / (_total(best) or 1.0)
     return (
-        f"{chip} ({best.scheme} with code {best.code} takes {share:.3g} × the energy of {rival}, "
-        f"{_total(best) / whole:.3g} × that of plain dense and {compute:.3g} × in compute "
-        f"alone{alone})"
+        f"{chip} ({best.scheme} {share:.3g}× the best dense form; {compute:.2f}× in compute alone, "
+        f"but memory is {memory:.1%} of the total)"
+        if memory > MARGIN
+        else f"{chip} ({best.scheme} {share:.3g}× the best dense form)"
     )
 
 

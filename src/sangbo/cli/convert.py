@@ -22,6 +22,7 @@ def convert(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     weight_bits: Annotated[int, typer.Option(help="8, or 4 for groups of 32.")] = 8,
     levels: Annotated[int | None, typer.Option(help="Largest level that is sent.")] = None,
+    cache_bits: Annotated[int, typer.Option(help="8 or 16 for a cached key or value.")] = 16,
     code: Annotated[str, typer.Option(help="Spike code: rate, radix, csd, graded.")] = "csd",
     chip: Annotated[str, typer.Option(help="Chip whose prices decide.")] = "horowitz-45nm",
     budget: Annotated[
@@ -35,7 +36,13 @@ def convert(
 ) -> None:
     """Convert a network and write it to a folder."""
     settings = Settings(
-        weight_bits=weight_bits, levels=levels, code=code, chip=chip, budget=budget, seed=seed
+        weight_bits=weight_bits,
+        levels=levels,
+        cache_bits=cache_bits,
+        code=code,
+        chip=chip,
+        budget=budget,
+        seed=seed,
     )
     text = None if calibrate is None else read_text(calibrate)
     with progress_bars() as progress:

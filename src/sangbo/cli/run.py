@@ -34,7 +34,7 @@ def run(
     wanted = [chips.load(name) for name in chip or chips.names()]
     with progress_bars() as progress:
         network = open_network(source_or_folder, progress)
-    ledger, pieces = Ledger(), []
+    ledger, pieces = network.engine.ledger(), []
     start = time.perf_counter()
     stopped = False
     try:
@@ -71,7 +71,7 @@ def run(
         highlight=False,
     )
     if prices:
-        stdout.print(energy_table(prices))
+        stdout.print(energy_table(prices, baselines=False))
         stdout.print(chips.verdict(prices), highlight=False, soft_wrap=True)
 
 

@@ -17,12 +17,13 @@ from sangbo._version import __version__
 from sangbo.convert.allocate import Choice, allocate
 from sangbo.convert.calibrate import from_tokens, self_generated
 from sangbo.convert.equalise import equalise, find_seams
+from sangbo.convert.provisional import provisional
 from sangbo.convert.rewrite import complementary
 from sangbo.convert.sensitivity import Candidates, Prices, measure
 from sangbo.convert.settings import Settings
 from sangbo.convert.sites import find_sites
 from sangbo.convert.weights import quantise
-from sangbo.engines import Reference, Segment
+from sangbo.engines import Native, Reference, Segment
 from sangbo.engines.base import Index, Real
 from sangbo.errors import ConversionError
 from sangbo.files import replaced_folder
@@ -70,7 +71,7 @@ def convert(
     if settings.weight_bits == 8:
         balanced = equalise(original, largest_values(original, passages, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
-    sites = find_sites(balanced, settings.levels)
+    sites = find_sites(balanced, settings.levels, settings.cache_bits)
     candidates = measure(balanced, sites, passages, _prices(settings), progress)
     choices = allocate(candidates, settings.budget)
     converted = complementary(
@@ -123,12 +124,15 @@ def largest_values(
 
 def count(converted: Graph, passages: Sequence[Index], progress: Progress) -> Ledger:
     """The ledger of the complementary graph over ``passages``."""
-    engine, ledger = Reference(converted), Ledger()
+    engine = Native(converted)
+    ledger = engine.ledger()
     for step, tokens in enumerate(passages):
         progress("counting", step / len(passages))
         segment = Segment(engine.cache(len(tokens)), len(tokens))
         engine.run(language_inputs(tokens), [segment], ledger=ledger)
-    return ledger
+    plain = Ledger()
+    plain.merge(ledger)
+    return plain
 
 
 def language_inputs(tokens: Index) -> dict[str, Index]:
@@ -192,7 +196,7 @@ def texts(
             opened.tokenizer.encode(calibration), sequences=settings.sequences, length=length
         )
     return self_generated(
-        Reference(opened.graph),
+        Native(provisional(opened.graph, settings.seed)),
         opened.graph.values["logits"].channels,
         sequences=settings.sequences,
         length=length,

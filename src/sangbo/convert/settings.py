@@ -22,6 +22,7 @@ class Settings:
         budget: Kullback–Leibler divergence in nats per token that turning values into levels may
             cost by prediction; the thresholds spend it where it saves the most spikes.
         levels: largest magnitude of a level that is sent, or None for what the layer needs.
+        cache_bits: 16 or 8, what one level of a cached key or value takes.
         code: spike code that the thresholds are chosen for.
         chip: chip whose price of spikes and MACs they are chosen for.
         sequences: calibration texts.
@@ -32,6 +33,7 @@ class Settings:
     weight_bits: int = 8
     budget: float = DEFAULT_BUDGET
     levels: int | None = None
+    cache_bits: int = 16
     code: str = "csd"
     chip: str = "horowitz-45nm"
     sequences: int = 8
@@ -42,6 +44,10 @@ class Settings:
         codes.code(self.code)
         if self.weight_bits not in (4, 8):
             raise ConversionError(f"expected weights of 4 or 8 bits, found {self.weight_bits}")
+        if self.cache_bits not in (8, 16):
+            raise ConversionError(
+                f"expected cached levels of 8 or 16 bits, found {self.cache_bits}"
+            )
         if not (math.isfinite(self.budget) and self.budget > 0):
             raise ConversionError(f"expected a budget above zero, found {self.budget}")
         if self.levels is not None and self.levels < 1:

@@ -9,8 +9,9 @@ from sangbo.graph import LARGEST_LEVEL, Attention, Graph, Linear
 
 Role: TypeAlias = Literal["sent", "query", "cached", "probability"]
 
-CACHED_LEVEL = 127
-"""Keys and values are kept as int8: their levels stay within ±this."""
+CACHED_LEVELS = {8: 127, 16: 2047}
+"""Largest level of cached keys and values, by the bits that one takes in the cache. Twelve bits are
+finer than the float16 of other engines' caches, and keep attention's sums far within 32 bits."""
 QUERY_LEVEL = 2**15 - 1
 PROBABILITY_LEVEL = 255
 
@@ -36,7 +37,7 @@ class Site:
     highest: int
 
 
-def find_sites(graph: Graph, levels: int | None = None) -> tuple[Site, ...]:
+def find_sites(graph: Graph, levels: int | None = None, cache_bits: int = 16) -> tuple[Site, ...]:
     """All sites of a float graph in order; ``levels`` bounds the magnitude of what is sent."""
     found: dict[str, Site] = {}
 
@@ -59,7 +60,7 @@ def find_sites(graph: Graph, levels: int | None = None) -> tuple[Site, ...]:
         elif isinstance(operation, Attention):
             size = graph.values[operation.query].channels // operation.heads
             add(operation.query, "query", 0, QUERY_LEVEL)
-            add(operation.key, "cached", 0, CACHED_LEVEL)
-            add(operation.value, "cached", 0, CACHED_LEVEL)
+            add(operation.key, "cached", 0, CACHED_LEVELS[cache_bits])
+            add(operation.value, "cached", 0, CACHED_LEVELS[cache_bits])
             add(f"{operation.output}.probability", "probability", size, PROBABILITY_LEVEL)
     return tuple(found.values())

@@ -18,7 +18,8 @@ GROUP = 32
 def per_channel(weights: Real) -> Grid:
     """Int8 with one scale per output: scale = max|w| / 127, q = round(w / scale)."""
     largest = np.abs(weights).max(axis=1)
-    scale = np.where(largest > 0, largest / np.float32(127), np.float32(1)).astype(np.float32)
+    step = largest / np.float32(127)
+    scale = np.where(step > 0, step, np.float32(1)).astype(np.float32)
     values = np.clip(np.rint(weights / scale[:, None]), -127, 127).astype(np.int8)
     return Grid(8, weights.shape[1], values, scale[:, None])
 

@@ -1,6 +1,7 @@
 """Three engines that must agree: reference (NumPy), temporal (spike by spike), native (C++)."""
 
 from sangbo.engines.base import Cache, Engine, Segment
+from sangbo.engines.native import Native
 from sangbo.engines.reference import Reference
 
-__all__ = ["Cache", "Engine", "Reference", "Segment"]
+__all__ = ["Cache", "Engine", "Native", "Reference", "Segment"]

@@ -57,6 +57,9 @@ class Engine(Protocol[C]):
     def cache(self, capacity: int) -> C:
         """An empty cache for one sequence of at most ``capacity`` rows."""
 
+    def ledger(self) -> Ledger:
+        """An empty ledger, of the kind that this engine fills at the least cost."""
+
     def run(
         self,
         inputs: Mapping[str, Array],

@@ -119,12 +119,13 @@ def _add_attention(
     mix = ledger.operation(f"{name}.mix", probability)
     mix.pairs.merge(seen[probability], size)
     ledger.neuron(probability).merge(seen[probability])
-    products: tuple[tuple[SynapticCount, int], ...] = (
-        (scores, visible * operation.heads),
-        (mix, rows * operation.heads * size),
+    products: tuple[tuple[SynapticCount, int, str], ...] = (
+        (scores, visible * operation.heads, operation.key),
+        (mix, rows * operation.heads * size, operation.value),
     )
-    for count, sums in products:
+    for count, sums, cached in products:
         count.rows += rows
         count.accumulators += sums
         count.rescales += sums
-        count.cache_bytes += visible * operation.key_heads * size
+        level_bytes = graph.values[cached].level_bytes
+        count.cache_bytes += visible * operation.key_heads * size * level_bytes

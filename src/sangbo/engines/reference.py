@@ -105,6 +105,10 @@ class Reference:
         """An empty cache for one sequence of at most ``capacity`` rows."""
         return ReferenceCache(capacity)
 
+    def ledger(self) -> Ledger:
+        """An empty ledger."""
+        return Ledger()
+
     def run(
         self,
         inputs: Mapping[str, Array],
@@ -281,7 +285,7 @@ def _attend(
     mixed = np.stack([state.product(n, c.T, _largest(values)) for n, c in zip(p, v, strict=True)])
     divisor = theta_v / levels.sum(axis=-1).astype(np.float32)
     if state.ledger is not None:
-        count_attention(operation, query, levels, visible, state.ledger)
+        count_attention(operation, query, levels, visible, state.graph, state.ledger)
     settled: Real = mixed.transpose(1, 0, 2).astype(np.float32) * divisor[..., None]
     return settled
 
@@ -348,7 +352,12 @@ def count_linear(operation: Linear, levels: Levels, graph: Graph, ledger: Ledger
 
 
 def count_attention(
-    operation: Attention, query: Levels, levels: Levels, visible: Array, ledger: Ledger
+    operation: Attention,
+    query: Levels,
+    levels: Levels,
+    visible: Array,
+    graph: Graph,
+    ledger: Ledger,
 ) -> None:
     """Enter both products of attention rows into ``ledger``; see `Ledger.operations`."""
     name = operation.output
@@ -361,8 +370,12 @@ def count_attention(
     mix = ledger.operation(f"{name}.mix", f"{name}.probability")
     mix.pairs.add(shown, size)
     ledger.neuron(f"{name}.probability").add(shown)
-    for count, sums in ((scores, total * heads), (mix, rows * heads * size)):
+    for count, sums, cached in (
+        (scores, total * heads, operation.key),
+        (mix, rows * heads * size, operation.value),
+    ):
         count.rows += rows
         count.accumulators += sums
         count.rescales += sums
-        count.cache_bytes += total * operation.key_heads * size
+        level_bytes = graph.values[cached].level_bytes
+        count.cache_bytes += total * operation.key_heads * size * level_bytes

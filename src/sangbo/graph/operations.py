@@ -162,7 +162,8 @@ class Neuron(Operation):
         else:
             scope.tensor(self.inverse, REAL_TYPES, ())
         check_range(self.lowest, self.highest)
-        return ValueType("levels", source.shape, self.threshold)
+        largest = max(-self.lowest, self.highest)
+        return ValueType("levels", source.shape, self.threshold, largest)
 
 
 @dataclass(frozen=True, slots=True)

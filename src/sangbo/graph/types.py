@@ -22,11 +22,13 @@ class ValueType:
         kind: ``real`` (float32), ``index`` (int32 positions in a table) or ``levels`` (int32).
         shape: one entry per axis; the last axis of activations is the channel.
         threshold: for levels, the tensor that holds θ, the real value of one spike.
+        largest: for levels, the bound on their magnitude.
     """
 
     kind: Kind
     shape: Shape
     threshold: str | None = None
+    largest: int = 0
 
     def __str__(self) -> str:
         return f"{self.kind}[{', '.join(map(str, self.shape))}]"
@@ -37,6 +39,11 @@ class ValueType:
         if not self.shape or not isinstance(self.shape[-1], int):
             raise GraphError(f"expected a value whose last axis has a fixed size, found {self}")
         return self.shape[-1]
+
+    @property
+    def level_bytes(self) -> int:
+        """Bytes that keep one level: the fewest of 1, 2 or 4 that hold ±largest."""
+        return 1 if self.largest < 2**7 else 2 if self.largest < 2**15 else 4
 
     def with_channels(self, channels: int) -> ValueType:
         """The real value that has this one's shape but for the last axis."""

@@ -1,5 +1,6 @@
-"""Tables of what others worked out; no logic of its own."""
+"""Tables and self-contained HTML pages of what others worked out; no logic of its own."""
 
 from sangbo.report.energy import energy_markdown, energy_table, price_document, run_energy
+from sangbo.report.page import Page
 
-__all__ = ["energy_markdown", "energy_table", "price_document", "run_energy"]
+__all__ = ["Page", "energy_markdown", "energy_table", "price_document", "run_energy"]

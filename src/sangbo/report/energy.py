@@ -11,26 +11,30 @@ from sangbo.chips import Energy, Price
 
 Per: TypeAlias = Literal["token", "sample"]
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"))
-_MISSING = "not available"
+_MISSING = "no unit"
 
 
-def energy_table(prices: Sequence[Price], per: Per = "token") -> Table:
-    """A table with one row per chip and scheme, and the dense baselines beside them."""
+def energy_table(prices: Sequence[Price], per: Per = "token", *, baselines: bool = True) -> Table:
+    """A table with one row per chip and scheme, and the dense baselines beside them if wanted."""
     head = _head(per)
     table = Table(title=f"Energy per {per} (modelled)")
     for column in head[:3]:
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in head[3:]:
         table.add_column(column, justify="right")
-    for row in _rows(prices):
-        table.add_row(*row)
+    last = ""
+    for chip, *rest in _rows(prices, baselines):
+        if last and chip != last:
+            table.add_section()
+        table.add_row("" if chip == last else chip, *rest)
+        last = chip
     return table
 
 
 def energy_markdown(prices: Sequence[Price], per: Per = "token") -> str:
     """The table of `energy_table` as markdown, followed by the notes of every chip."""
     lines = [_line(_head(per)), "|---|---|---|---:|---:|---:|---:|"]
-    lines += [_line(row) for row in _rows(prices)]
+    lines += [_line(row) for row in _rows(prices, baselines=True)]
     notes = dict.fromkeys(f"- {p.chip}: {note}" for p in prices for note in p.notes)
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
 
@@ -46,15 +50,15 @@ def run_energy(prices: Sequence[Price], per: Per = "token") -> list[dict[str, An
 
 
 def _head(per: Per) -> tuple[str, ...]:
-    return ("chip", "scheme", "code", "compute", "memory", f"total per {per}", "relative to dense")
+    return ("chip", "scheme", "code", "compute", "memory", f"per {per}", "of dense")
 
 
-def _rows(prices: Sequence[Price]) -> Iterator[tuple[str, ...]]:
+def _rows(prices: Sequence[Price], baselines: bool) -> Iterator[tuple[str, ...]]:
     for price in prices:
         dense = price.scheme == "dense"
         code = "–" if dense else price.code
         yield (price.chip, price.scheme, code, *_figures(price.energy, price.dense))
-        for baseline in price.baselines if dense else ():
+        for baseline in price.baselines if dense and baselines else ():
             name = f"dense, {baseline.name}"
             yield (price.chip, name, code, *_figures(baseline.energy, price.dense))
 

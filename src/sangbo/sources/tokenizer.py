@@ -157,7 +157,8 @@ class Stream:
     """Decodes ids one by one and never gives half a character.
 
     The texts of all `push` and of `finish` together are the text of all ids, where these are
-    UTF-8. (The library's own `DecodeStream` fails on what is not, and keeps an unfinished end.)
+    UTF-8. (The library's own `DecodeStream` raises on byte tokens that are not UTF-8, and keeps an
+    unfinished end to itself.)
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:

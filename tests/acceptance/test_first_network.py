@@ -1,0 +1,73 @@
+"""SmolLM2-135M from the catalogue to a certificate: what a newcomer is promised."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+import sangbo
+from prose import prose
+from sangbo import chips
+from sangbo.graph import Attention, Linear
+from sangbo.ledger import Ledger
+from sangbo.network import Network
+
+pytestmark = [pytest.mark.oracle, pytest.mark.network, pytest.mark.timeout(1800)]
+
+NAME = "smollm2-135m-instruct"
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    folder = tmp_path_factory.mktemp("converted") / NAME
+    start = time.monotonic()
+    converted = sangbo.convert(NAME, folder)
+    seconds = time.monotonic() - start
+    assert seconds < 180, f"conversion took {seconds:.0f} s"
+    return converted
+
+
+def test_perplexity_changes_by_two_percent_at_most(network: Network) -> None:
+    certificate = sangbo.verify(network, prose(), tokens=8192)
+    assert certificate.comparison.tokens == 8192
+    assert abs(certificate.comparison.relative_change) <= 0.02
+    assert certificate.passed
+
+
+def test_every_synaptic_operation_is_counted(network: Network) -> None:
+    expected = set()
+    for operation in network.graph.operations:
+        if isinstance(operation, Linear):
+            expected.add(operation.output)
+        elif isinstance(operation, Attention):
+            expected |= {f"{operation.output}.scores", f"{operation.output}.mix"}
+    assert len(expected) == 30 * 9 + 1
+    assert set(network.ledger.operations) == expected
+
+
+def test_half_of_the_nonzero_levels_spike(network: Network) -> None:
+    price = next(p for p in network.price("horowitz-45nm") if p.scheme == "complementary")
+    assert price.dense_fraction_levels <= 0.5
+    assert price.dense_fraction <= 0.5
+
+
+def test_the_answer_is_sensible_and_fast_enough(network: Network) -> None:
+    start = time.monotonic()
+    ledger, text = Ledger(), ""
+    pieces = list(network.stream("What is the capital of France?", max_tokens=40, ledger=ledger))
+    text = "".join(pieces)
+    assert "Paris" in text
+    assert (len(pieces) - 1) / (time.monotonic() - start) >= 2
+    priced = [p for name in chips.names() for p in chips.price(ledger, chips.load(name))]
+    assert len({p.chip for p in priced if p.energy is not None}) >= 4
+    assert chips.verdict(priced)
+
+
+def test_the_network_loads_as_it_was_written(network: Network, tmp_path: Path) -> None:
+    assert network.folder is not None
+    again = sangbo.load(network.folder)
+    assert again.generate("Say hello.", max_tokens=12) == network.generate(
+        "Say hello.", max_tokens=12
+    )
