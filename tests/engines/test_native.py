@@ -252,7 +252,7 @@ def test_accumulators_beyond_32_bits_are_refused_as_by_the_reference() -> None:
     fits[0, 16] += 1
     for engine in (native, reference):
         with pytest.raises(EngineError, match="accumulators within 32 bits"):
-            engine.run({"x": fits}, [])  # type: ignore[attr-defined]
+            engine.run({"x": fits}, [])
 
 
 def test_levels_may_be_outputs() -> None:

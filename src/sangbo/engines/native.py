@@ -179,7 +179,7 @@ class Native:
             counts,
             stop,
         )
-        if ledger is not None and not own:
+        if ledger is not None and counts is not None and not own:
             add_counts(ledger, self.graph, counts, self._tallies())
         results = {n: a[:, : self.graph.values[n].channels] for n, a in outputs.items()}
         return results | {n: inputs[n] for n in self.graph.outputs if n in inputs}
@@ -252,8 +252,11 @@ class Native:
     def _tensor(self, name: str) -> Array:
         return np.ascontiguousarray(self.graph.tensors[name])
 
-    def _reals(self, name: str | None) -> Array | None:
-        return None if name is None else self._tensor(name).reshape(-1)
+    def _reals(self, name: str) -> Array:
+        return self._tensor(name).reshape(-1)
+
+    def _bias(self, name: str | None) -> Array | None:
+        return None if name is None else self._reals(name)
 
     def _number(self, name: str | None) -> np.float32:
         return np.float32(self.graph.tensors[str(name)][()])
@@ -303,8 +306,8 @@ class Native:
             operation.output,
             self._ids[operation.input],
             self._weight(operation.weight),
-            self._threshold(operation.input),
-            self._reals(operation.bias),
+            float(self._threshold(operation.input)),
+            self._bias(operation.bias),
         )
         return value
 
@@ -326,7 +329,7 @@ class Native:
             self._ids[operation.input],
             operation.form == "layer",
             self._reals(operation.weight),
-            self._reals(operation.bias),
+            self._bias(operation.bias),
             operation.epsilon,
         )
         return value
@@ -365,14 +368,16 @@ class Native:
         theta_q, theta_k, theta_v = (self._threshold(n) for n in operation.inputs())
         value: int = self._program.attention(
             operation.output,
-            *(self._ids[n] for n in operation.inputs()),
+            self._ids[operation.query],
+            self._ids[operation.key],
+            self._ids[operation.value],
             operation.heads,
             operation.key_heads,
             operation.causal,
             operation.highest,
-            (theta_q * theta_k) * np.float32(operation.scale),
-            self._number(operation.inverse),
-            theta_v,
+            float((theta_q * theta_k) * np.float32(operation.scale)),
+            float(self._number(operation.inverse)),
+            float(theta_v),
         )
         return value
 
