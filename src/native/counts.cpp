@@ -1,39 +1,66 @@
 #include "counts.hpp"
 
+#include <algorithm>
+
 namespace sangbo {
 
+template <class Count>
 template <class Level>
-void Tally::add_levels(const Level* levels, std::size_t count, std::uint64_t times) {
-  // Four tables, so that equal neighbours do not wait for each other's store.
-  std::array<std::array<std::uint32_t, kFast>, 4> tables{};
-  constexpr std::size_t kBlock = 1U << 30;  // a table's entries stay within 32 bits
+void Batch<Count>::add(const Level* levels, std::size_t count, std::uint64_t times) {
+  if (tally_ == nullptr) {
+    return;
+  }
+  const auto once = static_cast<Count>(times);
+  constexpr std::size_t kBlock = 64;
+  std::array<std::uint32_t, kBlock> magnitudes;
   for (std::size_t from = 0; from < count; from += kBlock) {
-    const std::size_t end = count - from < kBlock ? count : from + kBlock;
-    for (std::size_t i = from; i < end; ++i) {
-      const std::int64_t n = levels[i];
-      const auto magnitude = static_cast<std::uint64_t>(n < 0 ? -n : n);
-      if (magnitude < kFast) [[likely]] {
-        ++tables[i % 4][magnitude];
-      } else if (magnitude < kSmall) {
-        small_[magnitude] += times;
-      } else {
-        large_[static_cast<std::int64_t>(magnitude)] += times;
+    const std::size_t size = std::min(kBlock, count - from);
+    std::uint32_t any = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+      const std::int32_t n = levels[from + i];
+      magnitudes[i] = static_cast<std::uint32_t>(n < 0 ? -n : n);
+      any |= magnitudes[i];
+    }
+    if (any == 0) {
+      tables_[0][0] += static_cast<Count>(size * once);
+    } else if (any < Tally::kSmall) {
+      std::size_t i = 0;
+      for (; i + 4 <= size; i += 4) {
+        tables_[0][magnitudes[i]] += once;
+        tables_[1][magnitudes[i + 1]] += once;
+        tables_[2][magnitudes[i + 2]] += once;
+        tables_[3][magnitudes[i + 3]] += once;
+      }
+      for (; i < size; ++i) {
+        tables_[0][magnitudes[i]] += once;
+      }
+    } else {
+      for (std::size_t i = 0; i < size; ++i) {
+        if (magnitudes[i] < Tally::kSmall) {
+          tables_[i % 4][magnitudes[i]] += once;
+        } else {
+          tally_->add_large(magnitudes[i], times);
+        }
       }
     }
-    for (std::size_t m = 0; m < kFast; ++m) {
-      const std::uint64_t seen =
-          std::uint64_t{tables[0][m]} + tables[1][m] + tables[2][m] + tables[3][m];
-      small_[m] += seen * times;
-    }
-    tables = {};
   }
 }
 
-void Tally::add(const std::int32_t* levels, std::size_t count, std::uint64_t times) {
-  add_levels(levels, count, times);
+template <class Count>
+Batch<Count>::~Batch() {
+  if (tally_ != nullptr) {
+    for (std::size_t m = 0; m < Tally::kSmall; ++m) {
+      tally_->add_small(
+          m, std::uint64_t{tables_[0][m]} + tables_[1][m] + tables_[2][m] + tables_[3][m]);
+    }
+  }
 }
 
-void Tally::add(const std::int16_t* levels, std::size_t count) { add_levels(levels, count, 1); }
+template class Batch<std::uint32_t>;
+template class Batch<std::uint64_t>;
+template void Batch<std::uint32_t>::add(const std::int32_t*, std::size_t, std::uint64_t);
+template void Batch<std::uint32_t>::add(const std::int16_t*, std::size_t, std::uint64_t);
+template void Batch<std::uint64_t>::add(const std::int32_t*, std::size_t, std::uint64_t);
 
 void Tally::merge_into(std::map<std::int64_t, std::uint64_t>& into) const {
   for (std::size_t m = 0; m < kSmall; ++m) {

@@ -12,20 +12,39 @@ namespace sangbo {
 
 class Tally {
  public:
-  // Counts each of `count` levels `times` times.
-  void add(const std::int32_t* levels, std::size_t count, std::uint64_t times = 1);
-  void add(const std::int16_t* levels, std::size_t count);
+  static constexpr std::size_t kSmall = 256;
+
+  void add_small(std::size_t magnitude, std::uint64_t times) { small_[magnitude] += times; }
+  void add_large(std::int64_t magnitude, std::uint64_t times) { large_[magnitude] += times; }
   void merge_into(std::map<std::int64_t, std::uint64_t>& into) const;
 
  private:
-  static constexpr std::size_t kFast = 64;
-  static constexpr std::size_t kSmall = 256;
-
-  template <class Level>
-  void add_levels(const Level* levels, std::size_t count, std::uint64_t times);
-
   std::array<std::uint64_t, kSmall> small_{};
   std::map<std::int64_t, std::uint64_t> large_;
+};
+
+// Counts the levels of one block of work, then adds them to a tally: four tables side by side, so
+// that equal neighbours do not wait for each other's store. `Count` must hold what a block counts.
+template <class Count>
+class Batch {
+ public:
+  // Without a tally nothing is counted.
+  explicit Batch(Tally* tally) : tally_(tally) {
+    if (tally != nullptr) {
+      tables_ = {};
+    }
+  }
+  Batch(const Batch&) = delete;
+  Batch& operator=(const Batch&) = delete;
+  ~Batch();
+
+  // Counts each of `count` levels `times` times.
+  template <class Level>
+  void add(const Level* levels, std::size_t count, std::uint64_t times = 1);
+
+ private:
+  Tally* tally_;
+  std::array<std::array<Count, Tally::kSmall>, 4> tables_;
 };
 
 // What a ledger needs of the runs that counted into it.
@@ -34,7 +53,7 @@ class Counts {
   Counts(unsigned threads, std::size_t tallies, std::size_t domains)
       : tallies_(threads, std::vector<Tally>(tallies)), totals_(domains + 2) {}
 
-  Tally& tally(unsigned thread, std::size_t index) { return tallies_[thread][index]; }
+  Tally* tally(unsigned thread, std::size_t index) { return &tallies_[thread][index]; }
 
   // Magnitudes and how often each was seen, of one tally over all threads; then forgets them.
   std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> take(std::size_t index);

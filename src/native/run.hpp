@@ -55,7 +55,11 @@ class Run {
   [[nodiscard]] const std::vector<Segment>& segments() const { return call_.segments; }
   [[nodiscard]] std::size_t first_row(std::size_t segment) const { return starts_[segment]; }
 
-  [[nodiscard]] Counts* counts() const { return call_.counts; }
+  // Where a thread counts, or null where nobody wants it.
+  [[nodiscard]] Tally* tally(unsigned thread, ValueId value, std::size_t which = 0) const {
+    return call_.counts == nullptr ? nullptr
+                                   : call_.counts->tally(thread, program_.tally(value, which));
+  }
   // Memory of one thread, at least `bytes`, until its next call.
   std::byte* scratch(unsigned thread, std::size_t bytes);
 

@@ -34,6 +34,8 @@ class Attention final : public Job {
 
   void run(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
     const std::size_t queries = width(run);
+    Tallies tallies{Batch<std::uint64_t>(run.tally(thread, output_, 0)),
+                    Batch<std::uint32_t>(run.tally(thread, output_, 1))};
     for (std::size_t item = first; item < last; ++item) {
       std::size_t at = item;
       std::size_t segment = 0;
@@ -42,11 +44,17 @@ class Attention final : public Job {
         at -= count * shape_.key_heads;
         count = tiles(run.segments()[++segment], queries);
       }
-      tile(run, thread, segment, at / count, at % count * queries, queries);
+      tile(run, thread, segment, at / count, at % count * queries, queries, tallies);
     }
   }
 
  private:
+  // Query levels, each as often as it meets a visible key; probabilities of visible keys.
+  struct Tallies {
+    Batch<std::uint64_t> queries;
+    Batch<std::uint32_t> probabilities;
+  };
+
   // Queries of a tile: fewer than 4 only where there would be too few tiles to share out.
   [[nodiscard]] std::size_t width(const Run& run) const {
     const std::size_t queries = run.rows(0) * shape_.heads;
@@ -58,7 +66,7 @@ class Attention final : public Job {
   }
 
   void tile(Run& run, unsigned thread, std::size_t segment, std::size_t head, std::size_t first,
-            std::size_t queries) const {
+            std::size_t queries, Tallies& tallies) const {
     const Segment& of = run.segments()[segment];
     Cache& cache = *of.cache;
     const Cache::Layer& layer = cache.layer(layer_);
@@ -106,12 +114,10 @@ class Attention final : public Job {
       task.visible[task.rows] = visible;
       task.out[task.rows] = run.reals(output_, run.first_row(segment) + row) + channel_of(head, at);
       query += size * element;
-      if (Counts* counts = run.counts()) {
-        counts->tally(thread, run.program().tally(output_, 0)).add(from, cache_.size, visible);
-      }
+      tallies.queries.add(from, cache_.size, visible);
     }
     run.kernels().attend(task);
-    finish(run, thread, task, layer, reach);
+    finish(run, task, layer, reach, tallies);
   }
 
   // First channel of a query, numbered row by row among those of one key head.
@@ -144,21 +150,20 @@ class Attention final : public Job {
     }
   }
 
-  void finish(Run& run, unsigned thread, const AttendTask& task, const Cache::Layer& layer,
-              std::int64_t reach) const {
+  void finish(Run& run, const AttendTask& task, const Cache::Layer& layer, std::int64_t reach,
+              Tallies& tallies) const {
     constexpr std::int64_t kLimit = std::int64_t{1} << 31;
     bool fits = reach * layer.largest_key.load(std::memory_order_relaxed) < kLimit;
     const std::int64_t value = layer.largest_value.load(std::memory_order_relaxed);
     for (int r = 0; r < task.rows; ++r) {
       const std::size_t at = static_cast<std::size_t>(r) * task.stride;
       fits = fits && task.sums[r] * value < kLimit;
-      if (Counts* counts = run.counts()) {
-        Tally& tally = counts->tally(thread, run.program().tally(output_, 1));
-        if (task.wide) {
-          tally.add(static_cast<const std::int32_t*>(task.probabilities) + at, task.visible[r]);
-        } else {
-          tally.add(static_cast<const std::int16_t*>(task.probabilities) + at, task.visible[r]);
-        }
+      if (task.wide) {
+        const auto* levels = static_cast<const std::int32_t*>(task.probabilities) + at;
+        tallies.probabilities.add(levels, task.visible[r]);
+      } else {
+        const auto* levels = static_cast<const std::int16_t*>(task.probabilities) + at;
+        tallies.probabilities.add(levels, task.visible[r]);
       }
     }
     if (!fits) {

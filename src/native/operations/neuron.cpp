@@ -23,6 +23,7 @@ class Neuron final : public RowOperation {
     const std::size_t widest = longest_encoding(value);
     auto* scratch = reinterpret_cast<std::int32_t*>(
         run.scratch(thread, (width + widest) * sizeof(std::int32_t)));
+    Batch<std::uint32_t> batch(run.tally(thread, output_));
     for (std::size_t row = first; row < last; ++row) {
       std::int32_t* levels = value.place >= 0 ? run.plain_levels(output_, row) : scratch;
       if (!run.kernels().settle(run.reals(input_, row), inverse_.data(), gains_, lowest_, highest_,
@@ -30,9 +31,7 @@ class Neuron final : public RowOperation {
         run.fail(Fault::kNotFinite, output_);
         std::fill_n(levels, width, 0);
       }
-      if (Counts* counts = run.counts()) {
-        counts->tally(thread, run.program().tally(output_)).add(levels, value.channels);
-      }
+      batch.add(levels, value.channels);
       for (const Encoding& encoding : value.encodings) {
         encode(run, encoding, row, levels, scratch + width);
       }
