@@ -4,13 +4,15 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ORACLES   := $(VENV)/.oracles
-NATIVE := $(wildcard src/native/*.cpp src/native/*.hpp src/native/*/*.cpp src/native/*/*.hpp src/native/CMakeLists.txt CMakeLists.txt)
+NATIVE := $(wildcard src/native/*/*.inl src/native/*.cpp src/native/*.hpp src/native/*/*.cpp src/native/*/*.hpp src/native/CMakeLists.txt CMakeLists.txt)
+
+CPP = $(wildcard src/native/*.[ch]pp src/native/*/*.[ch]pp src/native/*/*.inl tests/native/*.[ch]pp benchmarks/native/*.cpp)
 
 MODEL  ?= smollm2-135m-instruct
 OUTPUT ?= build/models/$(MODEL)
 PROMPT ?= Why is the sky blue? Answer in two sentences.
 
-.PHONY: run test test-oracles lint format clean
+.PHONY: run test test-oracles test-native test-sanitizers lint format clean
 
 run: $(INSTALLED)
 	@test -f $(OUTPUT)/graph.json || $(BIN)/sangbo convert $(MODEL) -o $(OUTPUT)
@@ -22,14 +24,28 @@ test: $(INSTALLED) lint
 test-oracles: $(ORACLES)
 	$(BIN)/python -m pytest -m oracle
 
+# The native core's own tests, and the same under sanitizers. They need a compiler and no Python.
+test-native: NATIVE_TESTS = plain:
+test-sanitizers: NATIVE_TESTS = address:address,undefined thread:thread
+test-native test-sanitizers:
+	@set -e; for kind in $(NATIVE_TESTS); do \
+	  folder=build/native-$${kind%%:*}; \
+	  cmake -S . -B $$folder -DCMAKE_BUILD_TYPE=$(if $(findstring plain,$(NATIVE_TESTS)),Release,None) -DSANGBO_TESTS=ON \
+	    -DSANGBO_SANITIZE=$${kind#*:} >/dev/null; \
+	  cmake --build $$folder --parallel 2; \
+	  ctest --test-dir $$folder --output-on-failure; \
+	done
+
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -52,8 +52,8 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
   std::vector<float> out(c.rows * weight.panels() * sangbo::kPanel);
   sangbo::LinearTask task{};
   weight.fill(task);
-  task.levels = {low.data(), c.inputs, extras.data(), 1, extra_counts.data(), sums.data(), groups,
-                 c.low_bits};
+  task.levels = {low.data(),          c.inputs,    extras.data(), 1,
+                 extra_counts.data(), sums.data(), groups,        c.low_bits};
   task.threshold = 1;
   task.out = out.data();
   task.out_stride = weight.panels() * sangbo::kPanel;

@@ -101,9 +101,10 @@ NB_MODULE(_native, module) {
 
   module.def("available_kernels", &sangbo::available_kernels);
 
-  nb::class_<Stop>(module, "Stop").def(nb::init<>()).def("set", [](Stop& stop) {
-    stop.flag.store(true);
-  }).def("clear", [](Stop& stop) { stop.flag.store(false); });
+  nb::class_<Stop>(module, "Stop")
+      .def(nb::init<>())
+      .def("set", [](Stop& stop) { stop.flag.store(true); })
+      .def("clear", [](Stop& stop) { stop.flag.store(false); });
 
   nb::class_<Cache>(module, "Cache")
       .def_prop_ro("length", &Cache::length)
@@ -116,50 +117,55 @@ NB_MODULE(_native, module) {
       .def("take_totals", &Counts::take_totals);
 
   nb::class_<Program>(module, "Program")
-      .def("__init__",
-           [](Program* self, const std::string& isa, unsigned threads) {
-             new (self) Program(sangbo::choose_kernels(isa), threads);
-           },
-           "isa"_a, "threads"_a)
+      .def(
+          "__init__",
+          [](Program* self, const std::string& isa, unsigned threads) {
+            new (self) Program(sangbo::choose_kernels(isa), threads);
+          },
+          "isa"_a, "threads"_a)
       .def("domain", &Program::domain)
       .def("input",
            [](Program& p, std::string name, bool index, std::size_t domain, std::size_t channels) {
              const auto kind = index ? sangbo::Kind::kIndex : sangbo::Kind::kReal;
              return p.input(std::move(name), kind, domain, channels);
            })
-      .def("weight",
-           [](Program& p, const Array& values, int bits, std::size_t group, const Array& scale,
-              const std::optional<Array>& minimum) {
-             return p.weight(stored(values, bits, group, scale, minimum));
-           },
-           "values"_a, "bits"_a, "group"_a, "scale"_a, "minimum"_a.none())
+      .def(
+          "weight",
+          [](Program& p, const Array& values, int bits, std::size_t group, const Array& scale,
+             const std::optional<Array>& minimum) {
+            return p.weight(stored(values, bits, group, scale, minimum));
+          },
+          "values"_a, "bits"_a, "group"_a, "scale"_a, "minimum"_a.none())
       .def("embedding", &Program::embedding)
-      .def("table",
-           [](Program& p, std::string name, ValueId index, const Array& values, int bits,
-              std::size_t group, const std::optional<Array>& scale,
-              const std::optional<Array>& minimum) {
-             return p.table(std::move(name), index, stored(values, bits, group, scale, minimum));
-           },
-           "name"_a, "index"_a, "values"_a, "bits"_a, "group"_a, "scale"_a.none(),
-           "minimum"_a.none())
+      .def(
+          "table",
+          [](Program& p, std::string name, ValueId index, const Array& values, int bits,
+             std::size_t group, const std::optional<Array>& scale,
+             const std::optional<Array>& minimum) {
+            return p.table(std::move(name), index, stored(values, bits, group, scale, minimum));
+          },
+          "name"_a, "index"_a, "values"_a, "bits"_a, "group"_a, "scale"_a.none(),
+          "minimum"_a.none())
       .def("select", &Program::select)
-      .def("linear",
-           [](Program& p, std::string name, ValueId input, std::size_t weight, float threshold,
-              const std::optional<Reals>& bias) {
-             return p.linear(std::move(name), input, weight, threshold, reals(bias));
-           },
-           "name"_a, "input"_a, "weight"_a, "threshold"_a, "bias"_a.none())
+      .def(
+          "linear",
+          [](Program& p, std::string name, ValueId input, std::size_t weight, float threshold,
+             const std::optional<Reals>& bias) {
+            return p.linear(std::move(name), input, weight, threshold, reals(bias));
+          },
+          "name"_a, "input"_a, "weight"_a, "threshold"_a, "bias"_a.none())
       .def("neuron",
            [](Program& p, std::string name, ValueId input, const Reals& inverse,
               std::int32_t lowest, std::int32_t highest) {
              return p.neuron(std::move(name), input, reals(inverse), lowest, highest);
            })
-      .def("norm",
-           [](Program& p, std::string name, ValueId input, bool layer, const Reals& weight,
-              const std::optional<Reals>& bias, float epsilon) {
-             return p.norm(std::move(name), input, layer, reals(weight), reals(bias), epsilon);
-           },
-           "name"_a, "input"_a, "layer"_a, "weight"_a, "bias"_a.none(), "epsilon"_a)
+      .def(
+          "norm",
+          [](Program& p, std::string name, ValueId input, bool layer, const Reals& weight,
+             const std::optional<Reals>& bias, float epsilon) {
+            return p.norm(std::move(name), input, layer, reals(weight), reals(bias), epsilon);
+          },
+          "name"_a, "input"_a, "layer"_a, "weight"_a, "bias"_a.none(), "epsilon"_a)
       .def("activation", &Program::activation)
       .def("binary", &Program::binary)
       .def("rotary",

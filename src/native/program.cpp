@@ -104,7 +104,8 @@ std::size_t Program::read(std::initializer_list<ValueId> inputs, bool row_wise,
   std::size_t stage = 0;
   for (const ValueId input : inputs) {
     const Value& value = values_[input];
-    const bool given = value.place >= 0 && places_[static_cast<std::size_t>(value.place)].external >= 0;
+    const bool given =
+        value.place >= 0 && places_[static_cast<std::size_t>(value.place)].external >= 0;
     const bool follows = row_wise && written_by_rows_[input] && value.domain == domain;
     stage = std::max(stage, value.written + (given || follows ? 0 : 1));
   }
@@ -268,9 +269,8 @@ ValueId Program::rotary(std::string name, ValueId input, ValueId positions,
   const std::size_t stage = read({input, positions}, true, domain);
   const ValueId id =
       row_value(std::move(name), Kind::kReal, domain, values_[input].channels, stage);
-  add_row_operation(
-      stage, domain,
-      make_rotary(id, input, positions, std::move(cosine), std::move(sine), heads));
+  add_row_operation(stage, domain,
+                    make_rotary(id, input, positions, std::move(cosine), std::move(sine), heads));
   return id;
 }
 
@@ -296,8 +296,7 @@ ValueId Program::attention(std::string name, ValueId query, ValueId key, ValueId
     stages_.emplace_back();
   }
   values_[query].read = std::max(values_[query].read, stage);
-  const ValueId id =
-      write(std::move(name), Kind::kReal, domain, values_[query].channels, stage);
+  const ValueId id = write(std::move(name), Kind::kReal, domain, values_[query].channels, stage);
   stages_[stage].jobs.push_back(make_attention(id, query, layer, cache, shape));
   tallies_ += 1;
   attention_tally_[id] = tallies_;

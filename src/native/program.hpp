@@ -51,9 +51,9 @@ struct Encoding {
   [[nodiscard]] std::size_t padded() const { return groups * padded_group(group); }
 };
 
-// How many bits the low digits of an encoding get: with fewer, kernels sum more products in 16 bits,
-// but more levels need further digits. The choice follows what earlier runs saw and never changes a
-// result.
+// How many bits the low digits of an encoding get: with fewer, kernels sum more products in 16
+// bits, but more levels need further digits. The choice follows what earlier runs saw and never
+// changes a result.
 class Digits {
  public:
   [[nodiscard]] int bits() const { return bits_.load(std::memory_order_relaxed); }
@@ -140,8 +140,8 @@ class Program {
   ValueId select(std::string name, ValueId input, ValueId rows);
   ValueId linear(std::string name, ValueId input, std::size_t weight, float threshold,
                  const std::vector<float>& bias);
-  ValueId neuron(std::string name, ValueId input, const std::vector<float>& inverse, std::int32_t lowest,
-                 std::int32_t highest);
+  ValueId neuron(std::string name, ValueId input, const std::vector<float>& inverse,
+                 std::int32_t lowest, std::int32_t highest);
   ValueId norm(std::string name, ValueId input, bool layer, const std::vector<float>& weight,
                const std::vector<float>& bias, float epsilon);
   ValueId activation(std::string name, ValueId input, bool gelu);
@@ -153,8 +153,8 @@ class Program {
     std::size_t key_heads;
     bool causal;
     std::int32_t highest;
-    float scale;    // fl(fl(θq·θk)·scale)
-    float inverse;  // 1/θp
+    float scale;      // fl(fl(θq·θk)·scale)
+    float inverse;    // 1/θp
     float threshold;  // θv
   };
   ValueId attention(std::string name, ValueId query, ValueId key, ValueId value,
@@ -213,7 +213,7 @@ class Program {
   std::vector<std::unique_ptr<PackedWeight>> weights_;
   std::vector<CacheShape> caches_;
   std::size_t domains_ = 0;
-  std::size_t tallies_ = 0;                            // beside one for each value
+  std::size_t tallies_ = 0;  // beside one for each value
   std::map<ValueId, std::size_t> attention_tally_;
   int externals_ = 0;
   std::mutex running_;

@@ -33,9 +33,9 @@ Run::Run(Program& program, const Call& call)
   }
   for (std::size_t p = 0; p < bases_.size(); ++p) {
     const Place& place = program.places_[p];
-    bases_[p] = place.external >= 0 ? call.externals[static_cast<std::size_t>(place.external)]
-                                    : program.workspace_.data() +
-                                          offsets[static_cast<std::size_t>(place.slot)];
+    bases_[p] = place.external >= 0
+                    ? call.externals[static_cast<std::size_t>(place.external)]
+                    : program.workspace_.data() + offsets[static_cast<std::size_t>(place.slot)];
   }
   std::size_t start = 0;
   for (std::size_t s = 0; s < call.segments.size(); ++s) {
@@ -59,8 +59,7 @@ std::byte* Run::scratch(unsigned thread, std::size_t bytes) {
 void Run::fail(Fault fault, ValueId value) {
   const std::uint64_t found = std::uint64_t{value} << 32 | static_cast<std::uint32_t>(fault);
   std::uint64_t seen = fault_.load(std::memory_order_relaxed);
-  while (found < seen &&
-         !fault_.compare_exchange_weak(seen, found, std::memory_order_relaxed)) {
+  while (found < seen && !fault_.compare_exchange_weak(seen, found, std::memory_order_relaxed)) {
   }
 }
 
@@ -130,10 +129,8 @@ void Run::check() const {
     case Fault::kAccumulator:
       throw Error("expected accumulators within 32 bits at '" + name +
                   "', found a row whose sum may exceed them");
-    case Fault::kMemory:
-      throw std::bad_alloc();
-    default:
-      throw Error("expected indices within the table at '" + name + "', found one outside");
+    case Fault::kMemory: throw std::bad_alloc();
+    default: throw Error("expected indices within the table at '" + name + "', found one outside");
   }
 }
 

@@ -100,8 +100,7 @@ void attend_rows(AttendTask& task) {
     auto* levels = static_cast<Level*>(task.probabilities) + at;
     // The scores' own memory holds the reals: each eight is read before it is written.
     auto* work = reinterpret_cast<float*>(task.scores + at);
-    task.sums[r] =
-        probabilities(task, task.scores + at, task.visible[r], padded, work, levels);
+    task.sums[r] = probabilities(task, task.scores + at, task.visible[r], padded, work, levels);
     rows[r] = levels;
   }
   const auto* values = static_cast<const Element*>(task.values);

@@ -6,9 +6,13 @@
 namespace sangbo {
 namespace {
 
+// In this order: each uses what stands before it.
 #include "reals.inl"
+
 #include "linear.inl"
+
 #include "attention.inl"
+
 #include "avx2.inl"
 
 struct Avx2 : Halves {
@@ -35,8 +39,8 @@ struct Avx2 : Halves {
 }  // namespace
 
 const Kernels kAvx2 = {
-    "avx2", !Avx2::direct, Avx2::offset, linear<Avx2>, attend<Avx2>, settle, split,  total, rms, layer,
-    silu,   gelu_tanh,    add,          multiply,     rotate,
+    "avx2", !Avx2::direct, Avx2::offset, linear<Avx2>, attend<Avx2>, settle,   split,  total,
+    rms,    layer,         silu,         gelu_tanh,    add,          multiply, rotate,
 };
 
 }  // namespace sangbo

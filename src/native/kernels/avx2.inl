@@ -68,8 +68,8 @@ struct Halves {
   }
   static Narrow pairs(const std::int8_t* p) {
     const auto* q = reinterpret_cast<const __m128i*>(p);
-    return {{_mm256_cvtepi8_epi16(_mm_loadu_si128(q)),
-             _mm256_cvtepi8_epi16(_mm_loadu_si128(q + 1))}};
+    return {
+        {_mm256_cvtepi8_epi16(_mm_loadu_si128(q)), _mm256_cvtepi8_epi16(_mm_loadu_si128(q + 1))}};
   }
   static Narrow pairs(const std::int16_t* p) {
     return weights(reinterpret_cast<const std::uint8_t*>(p));

@@ -1,13 +1,20 @@
 // AVX-512 with VNNI: one register holds a panel.
 #include "kernels.hpp"
 
+#if defined(SANGBO_INTRINSICS)  // tests may emulate them
+#include SANGBO_INTRINSICS
+#else
 #include <immintrin.h>
+#endif
 
 namespace sangbo {
 namespace {
 
+// In this order: each uses what stands before it.
 #include "reals.inl"
+
 #include "linear.inl"
+
 #include "attention.inl"
 
 struct Avx512Vnni {
@@ -30,9 +37,7 @@ struct Avx512Vnni {
     __builtin_memcpy(&word, p, sizeof word);
     return _mm512_set1_epi32(word);
   }
-  static Part multiply_add(Part part, Weights w, Four n) {
-    return _mm512_dpbusd_epi32(part, w, n);
-  }
+  static Part multiply_add(Part part, Weights w, Four n) { return _mm512_dpbusd_epi32(part, w, n); }
   static Sums drain(Sums, Part part) { return part; }
   static Sums add_shifted(Sums sums, Sums more, std::uint32_t shift) {
     const __m128i count = _mm_cvtsi32_si128(static_cast<int>(shift));
@@ -68,9 +73,21 @@ struct Avx512Vnni {
 }  // namespace
 
 const Kernels kAvx512Vnni = {
-    "avx512-vnni", !Avx512Vnni::direct, Avx512Vnni::offset, linear<Avx512Vnni>, attend<Avx512Vnni>, settle, split,
-    total,         rms,                layer,              silu,               gelu_tanh, add,
-    multiply,      rotate,
+    "avx512-vnni",
+    !Avx512Vnni::direct,
+    Avx512Vnni::offset,
+    linear<Avx512Vnni>,
+    attend<Avx512Vnni>,
+    settle,
+    split,
+    total,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

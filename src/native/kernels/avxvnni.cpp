@@ -1,14 +1,22 @@
 // AVX2 with AVX-VNNI: one instruction multiplies and sums four bytes.
 #include "kernels.hpp"
 
+#if defined(SANGBO_INTRINSICS)  // tests may emulate them
+#include SANGBO_INTRINSICS
+#else
 #include <immintrin.h>
+#endif
 
 namespace sangbo {
 namespace {
 
+// In this order: each uses what stands before it.
 #include "reals.inl"
+
 #include "linear.inl"
+
 #include "attention.inl"
+
 #include "avx2.inl"
 
 struct AvxVnni : Halves {
@@ -30,8 +38,21 @@ struct AvxVnni : Halves {
 }  // namespace
 
 const Kernels kAvxVnni = {
-    "avx-vnni", !AvxVnni::direct, AvxVnni::offset, linear<AvxVnni>, attend<AvxVnni>, settle, split,  total, rms,
-    layer,      silu,            gelu_tanh,       add,             multiply, rotate,
+    "avx-vnni",
+    !AvxVnni::direct,
+    AvxVnni::offset,
+    linear<AvxVnni>,
+    attend<AvxVnni>,
+    settle,
+    split,
+    total,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

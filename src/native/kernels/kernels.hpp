@@ -1,7 +1,7 @@
 // The functions that exist once per instruction set, and the plain structs they take.
 //
-// The files that implement them are compiled with their own machine flags, so nothing here may be an
-// inline function that the linker could pick for the whole library.
+// The files that implement them are compiled with their own machine flags, so nothing here may be
+// an inline function that the linker could pick for the whole library.
 #pragma once
 
 #include <cstddef>
@@ -37,11 +37,11 @@ struct LevelRows {
 struct LinearTask {
   LevelRows levels;
   const std::uint8_t* values;
-  int bits;             // 8 or 4
-  std::size_t groups;   // groups of inputs, each with its own scale
-  std::size_t quads;    // fours of inputs in a group
-  const void* scales;   // [panel][group][16], half or float
-  const void* minima;   // the same, or null
+  int bits;            // 8 or 4
+  std::size_t groups;  // groups of inputs, each with its own scale
+  std::size_t quads;   // fours of inputs in a group
+  const void* scales;  // [panel][group][16], half or float
+  const void* minima;  // the same, or null
   bool half;
   const float* bias;  // [panel][16], or null
   float threshold;
@@ -52,28 +52,28 @@ struct LinearTask {
 // Up to 4 query rows of one key head against its cached keys and values.
 struct AttendTask {
   int rows;
-  int element;                 // bytes of a cached level: 1, 2 or 4
-  bool wide;                   // queries and probabilities are int32, else int16
-  const void* queries[4];      // padded with a zero to an even size
+  int element;             // bytes of a cached level: 1, 2 or 4
+  bool wide;               // queries and probabilities are int32, else int16
+  const void* queries[4];  // padded with a zero to an even size
   std::size_t visible[4];
-  std::size_t size;            // channels of a head
-  const void* keys;            // [positions / 16][size / 2][16][2]
-  const void* values;          // [size / 16][positions / 2][16][2]
-  std::size_t values_stride;   // elements from one panel of values to the next
-  float scale;                 // of a score
-  float inverse;               // of the probabilities' threshold
-  std::int32_t highest;        // probability level
-  float threshold;             // of the values
-  std::int32_t* scores;        // scratch, 4 rows
-  void* probabilities;         // 4 rows of int16 or int32
-  std::size_t stride;          // of both, a multiple of 16
-  std::int64_t sums[4];        // out: Σ p
+  std::size_t size;           // channels of a head
+  const void* keys;           // [positions / 16][size / 2][16][2]
+  const void* values;         // [size / 16][positions / 2][16][2]
+  std::size_t values_stride;  // elements from one panel of values to the next
+  float scale;                // of a score
+  float inverse;              // of the probabilities' threshold
+  std::int32_t highest;       // probability level
+  float threshold;            // of the values
+  std::int32_t* scores;       // scratch, 4 rows
+  void* probabilities;        // 4 rows of int16 or int32
+  std::size_t stride;         // of both, a multiple of 16
+  std::int64_t sums[4];       // out: Σ p
   float* out[4];
 };
 
 struct Kernels {
   const char* name;
-  bool counts_bits;  // whether fewer bits in the low digits make linear operations faster
+  bool counts_bits;   // whether fewer bits in the low digits make linear operations faster
   int weight_offset;  // what packing adds to an 8-bit weight: 128 for unsigned bytes, else 0
 
   // Fills out[rows][panels·16].

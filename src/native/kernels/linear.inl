@@ -2,7 +2,8 @@
 //
 //   V::Sums       16 int32 accumulators, one per output of a panel; V::Reals 16 floats
 //   V::Weights    64 bytes of a panel; V::Four  4 levels repeated
-//   V::Part       what `steps` products are summed in before V::drain adds them to Sums: with 16-bit
+//   V::Part       what `steps` products are summed in before V::drain adds them to Sums: with
+//   16-bit
 //                 products it holds a few of them exactly, as the range of the low digits allows
 //   V::direct     Part is Sums itself
 //   V::rows       rows that share each load of weights
@@ -150,18 +151,17 @@ using LinearTile = void (*)(const LinearTask&, std::size_t, std::size_t);
 
 template <class V, int Rows>
 LinearTile choose_steps(const LinearTask& task) {
-  if (task.bits == 4) {  // 16 products of up to 2·15·64 fit 16 bits
+  if constexpr (V::direct) {
+    return task.bits == 4 ? linear_tile<V, Rows, 4, 2> : linear_tile<V, Rows, 8, 1>;
+  } else if (task.bits == 4) {  // 16 products of up to 2·15·64 fit 16 bits
     return task.quads % 16 == 0 ? linear_tile<V, Rows, 4, 16> : linear_tile<V, Rows, 4, 8>;
-  }
-  if constexpr (!V::direct) {
-    if (task.levels.low_bits == 6) {
-      return linear_tile<V, Rows, 8, 2>;
-    }
-    if (task.levels.low_bits == 5) {
-      return linear_tile<V, Rows, 8, 4>;
+  } else {
+    switch (task.levels.low_bits) {
+      case 5: return linear_tile<V, Rows, 8, 4>;
+      case 6: return linear_tile<V, Rows, 8, 2>;
+      default: return linear_tile<V, Rows, 8, 1>;
     }
   }
-  return linear_tile<V, Rows, 8, 1>;
 }
 
 template <class V, int Rows>

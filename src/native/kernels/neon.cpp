@@ -6,8 +6,11 @@
 namespace sangbo {
 namespace {
 
+// In this order: each uses what stands before it.
 #include "reals.inl"
+
 #include "linear.inl"
+
 #include "attention.inl"
 
 struct Neon {
@@ -42,8 +45,8 @@ struct Neon {
     Weights result;
     for (int i = 0; i < 4; ++i) {
       const uint8x16_t bytes = vreinterpretq_u8_s8(w.v[i]);
-      result.v[i] = vreinterpretq_s8_u8(high ? vshrq_n_u8(bytes, 4)
-                                             : vandq_u8(bytes, vdupq_n_u8(15)));
+      result.v[i] =
+          vreinterpretq_s8_u8(high ? vshrq_n_u8(bytes, 4) : vandq_u8(bytes, vdupq_n_u8(15)));
     }
     return result;
   }
@@ -129,8 +132,9 @@ struct Neon {
 }  // namespace
 
 const Kernels kNeonDotprod = {
-    "neon-dotprod", !Neon::direct, Neon::offset, linear<Neon>, attend<Neon>, settle, split,  total, rms, layer,
-    silu,           gelu_tanh,    add,          multiply,     rotate,
+    "neon-dotprod", !Neon::direct, Neon::offset, linear<Neon>, attend<Neon>,
+    settle,         split,         total,        rms,          layer,
+    silu,           gelu_tanh,     add,          multiply,     rotate,
 };
 
 }  // namespace sangbo

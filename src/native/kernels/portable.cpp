@@ -4,12 +4,15 @@
 namespace sangbo {
 namespace {
 
+// In this order: each uses what stands before it.
 #include "reals.inl"
+
 #include "linear.inl"
+
 #include "attention.inl"
 
 struct Plain : Wide {
-  static constexpr std::size_t rows = 4;
+  static constexpr std::size_t rows = 2;
   static constexpr bool direct = true;
   static constexpr std::uint32_t offset = 0;
   using Part = Sums;
@@ -34,7 +37,8 @@ struct Plain : Wide {
     return w;
   }
   static Four four(const std::int8_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
-  static Sums multiply_add(Sums sums, const Weights& w, const Four& n) {
+  // Not inlined: the loops around it are unrolled for machines with registers of this size.
+  [[gnu::noinline]] static Sums multiply_add(Sums sums, const Weights& w, const Four& n) {
     for (std::size_t i = 0; i < kPanel; ++i) {
       std::int32_t sum = 0;
       for (std::size_t j = 0; j < 4; ++j) {
@@ -88,8 +92,9 @@ struct Plain : Wide {
 }  // namespace
 
 const Kernels kPortable = {
-    "portable", !Plain::direct, Plain::offset, linear<Plain>, attend<Plain>, settle, split,  total, rms, layer,
-    silu,         gelu_tanh,     add,           multiply,      rotate,
+    "portable", !Plain::direct, Plain::offset, linear<Plain>, attend<Plain>,
+    settle,     split,          total,         rms,           layer,
+    silu,       gelu_tanh,      add,           multiply,      rotate,
 };
 
 }  // namespace sangbo

@@ -179,8 +179,8 @@ void rms(const float* x, const float* weight, std::size_t count, float epsilon, 
   }
 }
 
-void layer(const float* x, const float* weight, const float* bias, std::size_t count,
-           float epsilon, float* y) {
+void layer(const float* x, const float* weight, const float* bias, std::size_t count, float epsilon,
+           float* y) {
   const float mean = sum(x, count) / static_cast<float>(count);
   const Floats m = all(mean);
   const Floats r = all(inverse_deviation(x, mean, count, epsilon));

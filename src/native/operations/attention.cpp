@@ -104,8 +104,7 @@ class Attention final : public Job {
       copy_query(from, query, wide);
       task.queries[task.rows] = query;
       task.visible[task.rows] = visible;
-      task.out[task.rows] =
-          run.reals(output_, run.first_row(segment) + row) + channel_of(head, at);
+      task.out[task.rows] = run.reals(output_, run.first_row(segment) + row) + channel_of(head, at);
       query += size * element;
       if (Counts* counts = run.counts()) {
         counts->tally(thread, run.program().tally(output_, 0)).add(from, cache_.size, visible);

@@ -139,15 +139,13 @@ class Select final : public RowOperation {
 
 class Append final : public RowOperation {
  public:
-  Append(ValueId key, ValueId value, std::size_t layer)
-      : key_(key), value_(value), layer_(layer) {}
+  Append(ValueId key, ValueId value, std::size_t layer) : key_(key), value_(value), layer_(layer) {}
 
   void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
     for (std::size_t row = first; row < last; ++row) {
       const Run::Where& where = run.where(row);
-      run.segments()[where.segment].cache->write(layer_, where.position,
-                                                 run.plain_levels(key_, row),
-                                                 run.plain_levels(value_, row));
+      run.segments()[where.segment].cache->write(
+          layer_, where.position, run.plain_levels(key_, row), run.plain_levels(value_, row));
     }
   }
 

@@ -25,8 +25,7 @@ class Chain final : public Job {
 
 std::unique_ptr<RowOperation> make_embedding(ValueId output, ValueId index,
                                              const PackedWeight& weight);
-std::unique_ptr<RowOperation> make_table(ValueId output, ValueId index,
-                                         const StoredWeight& stored);
+std::unique_ptr<RowOperation> make_table(ValueId output, ValueId index, const StoredWeight& stored);
 std::unique_ptr<RowOperation> make_select(ValueId output, ValueId input, ValueId rows);
 std::unique_ptr<RowOperation> make_neuron(ValueId output, ValueId input,
                                           const std::vector<float>& inverse, std::int32_t lowest,

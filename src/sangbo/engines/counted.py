@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sangbo import _native
 from sangbo.graph import Attention, Graph, Linear, Neuron
 from sangbo.ledger import Histogram, Ledger, SynapticCount
+
+_FIELDS = frozenset({"samples", "neurons", "operations"})
 
 
 class NativeLedger(Ledger):
@@ -17,51 +20,19 @@ class NativeLedger(Ledger):
     def __init__(self, graph: Graph, counts: _native.Counts, tallies: Mapping[str, int]) -> None:
         self.graph = graph
         self._tallies = tallies
-        self.counts: _native.Counts | None = None
+        self.counts: _native.Counts | None = counts
         super().__init__()
-        self.counts = counts
 
-    def _settle(self) -> None:
-        counts = self.counts
-        if counts is not None:
-            self.counts = None  # adding reads the fields, which must not settle again
-            try:
-                add_counts(self, self.graph, counts, self._tallies)
-            finally:
-                self.counts = counts
-
-    @property
-    def samples(self) -> int:  # type: ignore[override]
-        """Tokens (or images, …) that went in."""
-        self._settle()
-        total: int = Ledger.samples.__get__(self)  # type: ignore[attr-defined]
-        return total
-
-    @samples.setter
-    def samples(self, value: int) -> None:
-        Ledger.samples.__set__(self, value)  # type: ignore[attr-defined]
-
-    @property
-    def neurons(self) -> dict[str, Histogram]:  # type: ignore[override]
-        """Histogram of |n| of every neuron layer."""
-        self._settle()
-        neurons: dict[str, Histogram] = Ledger.neurons.__get__(self)  # type: ignore[attr-defined]
-        return neurons
-
-    @neurons.setter
-    def neurons(self, value: dict[str, Histogram]) -> None:
-        Ledger.neurons.__set__(self, value)  # type: ignore[attr-defined]
-
-    @property
-    def operations(self) -> dict[str, SynapticCount]:  # type: ignore[override]
-        """Counts of every synaptic operation by name."""
-        self._settle()
-        operations: dict[str, SynapticCount] = Ledger.operations.__get__(self)  # type: ignore[attr-defined]
-        return operations
-
-    @operations.setter
-    def operations(self, value: dict[str, SynapticCount]) -> None:
-        Ledger.operations.__set__(self, value)  # type: ignore[attr-defined]
+    def __getattribute__(self, name: str) -> Any:
+        if name in _FIELDS:
+            counts = self.counts
+            if counts is not None:
+                self.counts = None  # adding reads the fields, which must not begin this again
+                try:
+                    add_counts(self, self.graph, counts, self._tallies)
+                finally:
+                    self.counts = counts
+        return super().__getattribute__(name)
 
 
 def add_counts(
@@ -129,4 +100,3 @@ def _add_attention(
         count.rescales += sums
         level_bytes = graph.values[cached].level_bytes
         count.cache_bytes += visible * operation.key_heads * size * level_bytes
-

@@ -6,7 +6,6 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatchmethod
-from typing import Any
 
 import numpy as np
 
@@ -45,8 +44,9 @@ def instruction_sets() -> list[str]:
 class NativeCache:
     """Keys and values of one sequence as levels, in native memory; grows as rows come."""
 
-    def __init__(self, native: _native.Cache) -> None:
+    def __init__(self, native: _native.Cache, engine: Native) -> None:
         self.native = native
+        self.engine = engine
 
     @property
     def length(self) -> int:
@@ -132,7 +132,7 @@ class Native:
         """An empty cache for one sequence of at most ``capacity`` rows."""
         if capacity <= 0:
             raise EngineError(f"expected a cache of at least one row, found {capacity}")
-        return NativeCache(self._program.cache(capacity))
+        return NativeCache(self._program.cache(capacity), self)
 
     def ledger(self) -> Ledger:
         """An empty ledger that this engine fills in native memory until somebody reads it.
@@ -162,6 +162,8 @@ class Native:
         rows = len(next(iter(arrays)))
         if segments or any(isinstance(o, Attention) for o in self.graph.operations):
             check_segments(rows, segments)
+            if any(s.cache.engine is not self for s in segments):
+                raise EngineError("expected a cache of this engine, found one of another")
         outputs = {name: self._output(name, sizes) for name in self._written}
         own = isinstance(ledger, NativeLedger) and ledger.graph is self.graph
         counts = None
@@ -177,12 +179,14 @@ class Native:
             counts,
             stop,
         )
-        if ledger is not None and not own:
+        if ledger is not None and counts is not None and not own:
             add_counts(ledger, self.graph, counts, self._tallies())
         results = {n: a[:, : self.graph.values[n].channels] for n, a in outputs.items()}
         return results | {n: inputs[n] for n in self.graph.outputs if n in inputs}
 
-    def _check_inputs(self, inputs: Mapping[str, Array]) -> tuple[list[Array], dict[str | int, int]]:
+    def _check_inputs(
+        self, inputs: Mapping[str, Array]
+    ) -> tuple[list[Array], dict[str | int, int]]:
         """Inputs as the program reads them, in its order, and the size of each named axis."""
         if inputs.keys() != self.graph.inputs.keys():
             raise EngineError(
@@ -248,8 +252,11 @@ class Native:
     def _tensor(self, name: str) -> Array:
         return np.ascontiguousarray(self.graph.tensors[name])
 
-    def _reals(self, name: str | None) -> Array | None:
-        return None if name is None else self._tensor(name).reshape(-1)
+    def _reals(self, name: str) -> Array:
+        return self._tensor(name).reshape(-1)
+
+    def _bias(self, name: str | None) -> Array | None:
+        return None if name is None else self._reals(name)
 
     def _number(self, name: str | None) -> np.float32:
         return np.float32(self.graph.tensors[str(name)][()])
@@ -299,8 +306,8 @@ class Native:
             operation.output,
             self._ids[operation.input],
             self._weight(operation.weight),
-            self._threshold(operation.input),
-            self._reals(operation.bias),
+            float(self._threshold(operation.input)),
+            self._bias(operation.bias),
         )
         return value
 
@@ -322,7 +329,7 @@ class Native:
             self._ids[operation.input],
             operation.form == "layer",
             self._reals(operation.weight),
-            self._reals(operation.bias),
+            self._bias(operation.bias),
             operation.epsilon,
         )
         return value
@@ -361,14 +368,16 @@ class Native:
         theta_q, theta_k, theta_v = (self._threshold(n) for n in operation.inputs())
         value: int = self._program.attention(
             operation.output,
-            *(self._ids[n] for n in operation.inputs()),
+            self._ids[operation.query],
+            self._ids[operation.key],
+            self._ids[operation.value],
             operation.heads,
             operation.key_heads,
             operation.causal,
             operation.highest,
-            (theta_q * theta_k) * np.float32(operation.scale),
-            self._number(operation.inverse),
-            theta_v,
+            float((theta_q * theta_k) * np.float32(operation.scale)),
+            float(self._number(operation.inverse)),
+            float(theta_v),
         )
         return value
 

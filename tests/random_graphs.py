@@ -91,9 +91,7 @@ class Builder:
         self.tensor(f"{name}.threshold", theta)
         self.tensor(f"{name}.inverse", np.float32(1) / (theta * spread))
         top = self.highest if highest is None else highest
-        return self.add(
-            Neuron(name, source, f"{name}.threshold", f"{name}.inverse", -top, top)
-        )
+        return self.add(Neuron(name, source, f"{name}.threshold", f"{name}.inverse", -top, top))
 
     def graph(self, name: str, outputs: tuple[str, ...], **inputs: ValueType) -> Graph:
         return Graph(name, inputs, tuple(self.operations), outputs, self.tensors)
@@ -165,8 +163,8 @@ def _block(
     b.tensor(f"{n}.theta", np.float32(1 / probability))
     b.tensor(f"{n}.inverse", np.float32(probability))
     mixed = b.add(
-        Attention(f"{n}.attention", *levels, heads, key_heads, float(1 / np.sqrt(size)), causal,
-                  f"{n}.theta", f"{n}.inverse", probability)
+        Attention(f"{n}.attention", levels[0], levels[1], levels[2], heads, key_heads,
+                  float(1 / np.sqrt(size)), causal, f"{n}.theta", f"{n}.inverse", probability)
     )  # fmt: skip
     y = b.linear(f"{n}.o", b.neuron(f"{n}.o.n", mixed, width), width, width, gpt2)
     x = b.add(Add(f"{n}.x", x, y))

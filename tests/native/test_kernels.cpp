@@ -1,0 +1,396 @@
+// Every kernel against plain loops over the equations of docs/exactness.md.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "isa.hpp"
+#include "packed.hpp"
+
+namespace sangbo {
+#if defined(SANGBO_EMULATED)
+extern const Kernels kEmulatedAvxVnni;
+extern const Kernels kEmulatedAvx512Vnni;
+#endif
+}  // namespace sangbo
+
+namespace {
+
+using namespace sangbo;
+
+std::mt19937 generator(7);
+
+std::int32_t integer(std::int32_t low, std::int32_t high) {
+  return std::uniform_int_distribution<std::int32_t>(low, high)(generator);
+}
+
+float real(float low, float high) {
+  return std::uniform_real_distribution<float>(low, high)(generator);
+}
+
+bool same(float a, float b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
+}
+
+// Levels of one row: mostly small, some at the borders of digits, some as large as they get.
+std::vector<std::int32_t> row_of_levels(std::size_t count, bool huge) {
+  static const std::int32_t borders[] = {-16, 15, 16,  -17, -32,  31,   32,    -33, -64,
+                                         63,  64, -65, 127, -128, 8191, -8192, 8192};
+  std::vector<std::int32_t> levels(count);
+  for (std::int32_t& n : levels) {
+    const std::int32_t kind = integer(0, 9);
+    if (kind < 7) {
+      n = integer(-70, 70);
+    } else if (kind < 9) {
+      n = borders[integer(0, static_cast<std::int32_t>(std::size(borders)) - 1)];
+    } else {
+      n = huge ? (integer(0, 1) == 0 ? -(1 << 20) : 1 << 20) : integer(-3000, 3000);
+    }
+  }
+  return levels;
+}
+
+struct Rows {
+  std::vector<std::int8_t> low;
+  std::vector<Extra> extras;
+  std::vector<std::uint32_t> counts;
+  std::vector<std::int32_t> sums;
+  LevelRows view;
+};
+
+Rows encode(const Kernels& kernels, const std::vector<std::vector<std::int32_t>>& rows,
+            std::size_t group, int bits) {
+  const std::size_t groups = rows[0].size() / group;
+  const std::size_t padded = padded_group(group);
+  const std::size_t width = groups * padded;
+  Rows result;
+  result.low.resize(rows.size() * width);
+  result.extras.resize(rows.size() * (width / 4 * 3));
+  result.counts.resize(rows.size());
+  result.sums.resize(rows.size() * groups);
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    std::vector<std::int32_t> spread(width);
+    std::int64_t magnitude = 0;
+    for (std::size_t i = 0; i < rows[r].size(); ++i) {
+      spread[i / group * padded + i % group] = rows[r][i];
+      magnitude += std::abs(rows[r][i]);
+    }
+    std::int32_t* sums = result.sums.data() + r * groups;
+    const std::int64_t found = kernels.total(rows[r].data(), groups, group, sums);
+    CHECK(found == magnitude, "Σ|n| is %lld", static_cast<long long>(found));
+    std::int8_t* low = result.low.data() + r * width;
+    Extra* extras = result.extras.data() + r * (width / 4 * 3);
+    const std::size_t count = kernels.split(spread.data(), width, bits, low, extras);
+    result.counts[r] = static_cast<std::uint32_t>(count);
+    std::vector<std::int64_t> back(low, low + width);
+    for (std::size_t e = 0; e < count; ++e) {
+      for (std::size_t j = 0; j < 4; ++j) {
+        back[4 * extras[e].place + j] += std::int64_t{extras[e].digits[j]} << extras[e].shift;
+      }
+    }
+    for (std::size_t i = 0; i < width; ++i) {
+      CHECK(back[i] == spread[i], "level %d came back as %lld", spread[i],
+            static_cast<long long>(back[i]));
+    }
+  }
+  result.view = {result.low.data(),
+                 width,
+                 result.extras.data(),
+                 width / 4 * 3,
+                 result.counts.data(),
+                 result.sums.data(),
+                 groups,
+                 bits};
+  return result;
+}
+
+struct Weights {
+  std::vector<std::uint8_t> values;
+  std::vector<std::uint16_t> half_scale;
+  std::vector<std::uint16_t> half_minimum;
+  std::vector<float> scale;
+  std::vector<float> minimum;
+  StoredWeight stored;
+};
+
+Weights weights(int bits, std::size_t outputs, std::size_t inputs, std::size_t group, bool half,
+                bool shifted) {
+  Weights w;
+  const std::size_t grid = outputs * (inputs / group);
+  w.values.resize(outputs * inputs / (bits == 4 ? 2 : 1));
+  for (std::uint8_t& v : w.values) {
+    v = bits == 4 ? static_cast<std::uint8_t>(integer(0, 255))
+                  : static_cast<std::uint8_t>(integer(0, 9) == 0 ? integer(0, 1) * 254 - 127
+                                                                 : integer(-127, 127));
+  }
+  for (std::size_t i = 0; i < grid; ++i) {
+    w.half_scale.push_back(static_cast<std::uint16_t>(integer(0, 0x5000)));
+    w.half_minimum.push_back(static_cast<std::uint16_t>(0x8000 | integer(0, 0x5000)));
+    w.scale.push_back(half ? widen_half(w.half_scale[i]) : real(0.001F, 0.1F));
+    w.minimum.push_back(half ? widen_half(w.half_minimum[i]) : real(-0.1F, 0.1F));
+  }
+  const void* scale = half ? static_cast<const void*>(w.half_scale.data()) : w.scale.data();
+  const void* minimum = half ? static_cast<const void*>(w.half_minimum.data()) : w.minimum.data();
+  w.stored = {
+      w.values.data(), bits, outputs, inputs, group, scale, shifted ? minimum : nullptr, half};
+  return w;
+}
+
+std::int64_t weight_at(const Weights& w, std::size_t o, std::size_t i) {
+  if (w.stored.bits == 4) {
+    const unsigned both = w.values[(o * w.stored.inputs + i) / 2];
+    return i % 2 == 0 ? both & 15U : both >> 4;
+  }
+  return static_cast<std::int8_t>(w.values[o * w.stored.inputs + i]);
+}
+
+void test_linear(const Kernels& kernels, int bits, std::size_t outputs, std::size_t inputs,
+                 std::size_t group, std::size_t rows, int low_bits, bool half, bool shifted,
+                 bool biased) {
+  const Weights w = weights(bits, outputs, inputs, group, half, shifted);
+  PackedWeight packed(w.stored, kernels.weight_offset);
+  packed.pack(w.stored, 0, packed.panels());
+  std::vector<std::vector<std::int32_t>> levels;
+  for (std::size_t r = 0; r < rows; ++r) {
+    levels.push_back(row_of_levels(inputs, inputs < 100));
+  }
+  const Rows encoded = encode(kernels, levels, group, low_bits);
+  std::vector<float> bias(packed.panels() * kPanel);
+  for (float& b : bias) {
+    b = real(-1, 1);
+  }
+  std::vector<float> out(rows * packed.panels() * kPanel);
+  LinearTask task{};
+  packed.fill(task);
+  task.levels = encoded.view;
+  task.threshold = 0.37F;
+  task.bias = biased ? bias.data() : nullptr;
+  task.out = out.data();
+  task.out_stride = packed.panels() * kPanel;
+  kernels.linear(task, 0, packed.panels(), 0, rows);
+  const std::size_t groups = inputs / group;
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t o = 0; o < outputs; ++o) {
+      float y = 0;
+      for (std::size_t g = 0; g < groups; ++g) {
+        std::int64_t sum = 0;
+        std::int64_t total = 0;
+        for (std::size_t i = g * group; i < (g + 1) * group; ++i) {
+          sum += weight_at(w, o, i) * levels[r][i];
+          total += levels[r][i];
+        }
+        CHECK(sum == static_cast<std::int32_t>(sum), "the test's own sum left int32");
+        const float product = static_cast<float>(sum) * w.scale[o * groups + g];
+        y = y + product;
+        if (shifted) {
+          const float shift = static_cast<float>(total) * w.minimum[o * groups + g];
+          y = y + shift;
+        }
+      }
+      y = y * 0.37F;
+      y = biased ? y + bias[o] : y;
+      const float found = out[r * task.out_stride + o];
+      CHECK(same(y, found),
+            "%s: %d bits, group %zu of %zu, row %zu of %zu, digits %d: %g, found %g", kernels.name,
+            bits, group, inputs, r, rows, low_bits, static_cast<double>(y),
+            static_cast<double>(found));
+    }
+  }
+  std::vector<float> row(inputs);
+  packed.row(outputs - 1, row.data());
+  std::vector<float> expected(inputs);
+  stored_row(w.stored, outputs - 1, expected.data());
+  CHECK(std::memcmp(row.data(), expected.data(), inputs * sizeof(float)) == 0, "gathered row");
+}
+
+template <class Element, class Level>
+void test_attention(const Kernels& kernels, int rows, std::size_t size, std::size_t length,
+                    std::int32_t most, std::int32_t most_query, std::int32_t highest) {
+  const std::size_t padded = round_up(length, kPanel);
+  const std::size_t pairs = (size + 1) / 2;
+  const std::size_t panels = round_up(size, kPanel) / kPanel;
+  std::vector<Element> keys(padded * 2 * pairs);
+  std::vector<Element> values(panels * padded * kPanel);
+  std::vector<std::int32_t> k(length * size);
+  std::vector<std::int32_t> v(length * size);
+  for (std::size_t p = 0; p < length; ++p) {
+    for (std::size_t c = 0; c < size; ++c) {
+      k[p * size + c] = integer(-most, most);
+      v[p * size + c] = integer(-most, most);
+      keys[p / kPanel * (2 * kPanel * pairs) + c / 2 * (2 * kPanel) + p % kPanel * 2 + c % 2] =
+          static_cast<Element>(k[p * size + c]);
+      values[c / kPanel * (padded * kPanel) + p / 2 * (2 * kPanel) + c % kPanel * 2 + p % 2] =
+          static_cast<Element>(v[p * size + c]);
+    }
+  }
+  std::vector<std::vector<Level>> queries(static_cast<std::size_t>(rows));
+  std::vector<std::int32_t> scores(4 * padded);
+  std::vector<Level> probabilities(4 * padded);
+  std::vector<std::vector<float>> out(static_cast<std::size_t>(rows), std::vector<float>(size));
+  AttendTask task{};
+  task.rows = rows;
+  task.element = sizeof(Element);
+  task.wide = sizeof(Level) == 4;
+  task.size = size;
+  task.keys = keys.data();
+  task.values = values.data();
+  task.values_stride = padded * kPanel;
+  task.scale = 1.0F / (static_cast<float>(most) * static_cast<float>(most_query));
+  task.inverse = static_cast<float>(highest) * 1.1F;
+  task.highest = highest;
+  task.threshold = 0.3F;
+  task.scores = scores.data();
+  task.probabilities = probabilities.data();
+  task.stride = padded;
+  for (int r = 0; r < rows; ++r) {
+    auto& query = queries[static_cast<std::size_t>(r)];
+    query.assign(2 * pairs, 0);
+    for (std::size_t c = 0; c < size; ++c) {
+      query[c] = static_cast<Level>(integer(-most_query, most_query));
+    }
+    task.queries[r] = query.data();
+    task.visible[r] = static_cast<std::size_t>(integer(1, static_cast<std::int32_t>(length)));
+    task.out[r] = out[static_cast<std::size_t>(r)].data();
+  }
+  kernels.attend(task);
+  for (int r = 0; r < rows; ++r) {
+    const Level* p = probabilities.data() + static_cast<std::size_t>(r) * padded;
+    std::vector<float> s(task.visible[r]);
+    float largest = -INFINITY;
+    for (std::size_t j = 0; j < s.size(); ++j) {
+      std::int64_t sum = 0;
+      for (std::size_t c = 0; c < size; ++c) {
+        sum += std::int64_t{queries[static_cast<std::size_t>(r)][c]} * k[j * size + c];
+      }
+      s[j] = static_cast<float>(sum) * task.scale;
+      largest = std::max(largest, s[j]);
+    }
+    std::int64_t total = 0;
+    std::vector<std::int64_t> sums(size);
+    for (std::size_t j = 0; j < s.size(); ++j) {
+      // The polynomial is good to 2e-7; a level may only differ where it is that near a border.
+      const double u = std::exp(static_cast<double>(s[j] - largest)) * task.inverse + 0.5;
+      const auto n =
+          static_cast<std::int64_t>(std::min(std::floor(u), static_cast<double>(highest)));
+      const bool border = std::abs(u - std::round(u)) < 1e-5 * static_cast<double>(highest);
+      CHECK(p[j] == n || border, "%s: probability %d, expected %lld", kernels.name,
+            static_cast<int>(p[j]), static_cast<long long>(n));
+      total += p[j];
+      for (std::size_t c = 0; c < size; ++c) {
+        sums[c] += std::int64_t{p[j]} * v[j * size + c];
+      }
+    }
+    CHECK(total == task.sums[r], "Σp");
+    const float divisor = 0.3F / static_cast<float>(total);
+    for (std::size_t c = 0; c < size; ++c) {
+      const float y = static_cast<float>(sums[c]) * divisor;
+      CHECK(same(y, task.out[r][c]), "%s: attention of %d rows, size %zu, length %zu", kernels.name,
+            rows, size, length);
+    }
+  }
+}
+
+// Operations on reals must give the portable kernels' bits.
+void test_reals(const Kernels& kernels) {
+  for (const std::size_t count : {1U, 5U, 15U, 16U, 17U, 64U, 576U, 1001U}) {
+    const std::size_t padded = round_up(count, kPanel);
+    std::vector<float> x(padded);
+    std::vector<float> z(padded);
+    for (std::size_t i = 0; i < padded; ++i) {
+      x[i] = i % 7 == 3 ? real(-120, 120) : real(-4, 4);
+      z[i] = real(-2, 2);
+    }
+    const auto compare = [&](const char* what, auto apply) {
+      std::vector<float> a(padded);
+      std::vector<float> b(padded);
+      apply(kPortable, a.data());
+      apply(kernels, b.data());
+      for (std::size_t i = 0; i < count; ++i) {
+        CHECK(same(a[i], b[i]), "%s: %s of %zu at %zu: %g and %g", kernels.name, what, count, i,
+              static_cast<double>(a[i]), static_cast<double>(b[i]));
+      }
+    };
+    compare("silu", [&](const Kernels& k, float* y) { k.silu(x.data(), padded, y); });
+    compare("gelu", [&](const Kernels& k, float* y) { k.gelu_tanh(x.data(), padded, y); });
+    compare("add", [&](const Kernels& k, float* y) { k.add(x.data(), z.data(), padded, y); });
+    compare("multiply",
+            [&](const Kernels& k, float* y) { k.multiply(x.data(), z.data(), padded, y); });
+    compare("rms", [&](const Kernels& k, float* y) { k.rms(x.data(), z.data(), count, 1e-5F, y); });
+    compare("layer", [&](const Kernels& k, float* y) {
+      k.layer(x.data(), z.data(), z.data(), count, 1e-5F, y);
+    });
+    for (const std::size_t half : {1U, 3U, 8U, 11U}) {
+      if (2 * half * 2 <= padded) {
+        compare("rotate", [&](const Kernels& k, float* y) {
+          k.rotate(x.data(), z.data(), z.data() + half, 2, half, y);
+        });
+      }
+    }
+    std::vector<std::int32_t> levels(padded, 1);
+    for (const bool gains : {false, true}) {
+      CHECK(kernels.settle(x.data(), z.data(), gains, -100, 90, count, levels.data()), "finite");
+      for (std::size_t i = 0; i < padded; ++i) {
+        const float product = x[i] * z[gains ? i : 0];
+        const float u = std::floor(product + 0.5F);
+        const auto n = static_cast<std::int32_t>(std::clamp(u, -100.0F, 90.0F));
+        CHECK(levels[i] == (i < count ? n : 0), "%s: level %d, expected %d", kernels.name,
+              levels[i], n);
+      }
+    }
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+      std::vector<float> broken = x;
+      broken[count - 1] = bad;
+      CHECK(!kernels.settle(broken.data(), z.data(), true, -100, 90, count, levels.data()),
+            "%s: %g settled", kernels.name, static_cast<double>(bad));
+    }
+    if (padded > count) {  // pads are nobody's business
+      x[count] = NAN;
+      CHECK(kernels.settle(x.data(), z.data(), true, -100, 90, count, levels.data()), "pads");
+    }
+  }
+}
+
+void test_all(const Kernels& kernels) {
+  test_reals(kernels);
+  for (const int low_bits : kernels.counts_bits ? std::vector<int>{5, 6, 7} : std::vector<int>{7}) {
+    for (std::size_t rows = 1; rows <= 9; ++rows) {
+      test_linear(kernels, 8, 19, 45, 45, rows, low_bits, false, false, rows % 2 == 0);
+      test_linear(kernels, 8, 32, 64, 32, rows, low_bits, true, rows % 2 == 0, false);
+      test_linear(kernels, 8, 16, 30, 6, rows, low_bits, true, true, true);
+      test_linear(kernels, 4, 21, 96, 32, rows, low_bits, true, true, rows % 2 == 0);
+      test_linear(kernels, 4, 16, 256, 256, rows, low_bits, false, true, false);
+      test_linear(kernels, 4, 5, 30, 10, rows, low_bits, true, true, true);
+    }
+    test_linear(kernels, 8, 576, 576, 576, 11, low_bits, false, false, false);
+    test_linear(kernels, 8, 33, 1537, 1537, 3, low_bits, false, false, true);
+  }
+  for (int rows = 1; rows <= 4; ++rows) {
+    for (const std::size_t length : {1U, 7U, 16U, 33U, 100U}) {
+      test_attention<std::int8_t, std::int16_t>(kernels, rows, 16, length, 127, 300, 255);
+      test_attention<std::int8_t, std::int16_t>(kernels, rows, 13, length, 127, 32767, 31);
+      test_attention<std::int16_t, std::int16_t>(kernels, rows, 8, length, 900, 300, 255);
+      test_attention<std::int8_t, std::int32_t>(kernels, rows, 20, length, 127, 90000, 255);
+      test_attention<std::int32_t, std::int32_t>(kernels, rows, 6, length, 100, 100000, 40000);
+    }
+  }
+  std::printf("%s: passed\n", kernels.name);
+}
+
+}  // namespace
+
+int main() {
+  for (const std::string& name : available_kernels()) {
+    test_all(choose_kernels(name));
+  }
+#if defined(SANGBO_EMULATED)
+  std::printf("emulated: ");
+  test_all(kEmulatedAvxVnni);
+  std::printf("emulated: ");
+  test_all(kEmulatedAvx512Vnni);
+#endif
+  return 0;
+}
