@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -209,10 +208,12 @@ def test_a_killed_conversion_leaves_the_earlier_model(original: Path, tmp_path: 
     before = (target / "weights.safetensors").read_bytes()
     process = subprocess.Popen(
         [sys.executable, "-m", "sangbo", "convert", str(original), "-o", str(target)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(1.0)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("checking")
     process.kill()
+    process.stderr.close()
     process.wait()
     assert (target / "weights.safetensors").read_bytes() == before
     assert sangbo.load(target).graph.complementary

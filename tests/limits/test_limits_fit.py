@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sangbo.errors import DataError
@@ -136,6 +136,7 @@ def test_published_projections() -> None:
         assert found.warning is not None
 
 
+@example(a=-0.5796117670270199, b=0.044715)  # the band's ends met on the wrong side of rounding
 @given(a=st.floats(-1, 1), b=st.floats(0.02, 0.2))
 def test_a_line_without_noise_is_found(a: float, b: float) -> None:
     line = fit(known(a, b))

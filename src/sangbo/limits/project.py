@@ -216,6 +216,8 @@ def _crossings(
 
     def root(end: int, direction: float) -> float | None:
         function, reach = gap(end), 1.0
+        if function(exponent) * direction >= 0:  # a line without noise: the band has no width
+            return exponent
         while reach <= _SEARCH_DECADES:
             far = exponent + direction * reach
             if not -_SEARCH_DECADES < far < _SEARCH_DECADES:
