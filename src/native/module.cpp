@@ -171,7 +171,8 @@ NB_MODULE(_native, module) {
       .def("rotary",
            [](Program& p, std::string name, ValueId input, ValueId positions, const Reals& cosine,
               const Reals& sine, std::size_t heads) {
-             return p.rotary(std::move(name), input, positions, reals(cosine), reals(sine), heads);
+             return p.rotary(std::move(name), input, positions,
+                             {cosine.data(), sine.data(), cosine.shape(0)}, heads);
            })
       .def("attention",
            [](Program& p, std::string name, ValueId query, ValueId key, ValueId value,

@@ -264,13 +264,12 @@ ValueId Program::binary(std::string name, ValueId left, ValueId right, bool mult
 }
 
 ValueId Program::rotary(std::string name, ValueId input, ValueId positions,
-                        std::vector<float> cosine, std::vector<float> sine, std::size_t heads) {
+                        const RotaryTables& tables, std::size_t heads) {
   const std::size_t domain = values_[input].domain;
   const std::size_t stage = read({input, positions}, true, domain);
   const ValueId id =
       row_value(std::move(name), Kind::kReal, domain, values_[input].channels, stage);
-  add_row_operation(stage, domain,
-                    make_rotary(id, input, positions, std::move(cosine), std::move(sine), heads));
+  add_row_operation(stage, domain, make_rotary(id, input, positions, tables, heads));
   return id;
 }
 

@@ -85,6 +85,13 @@ struct Value {
 
 using ValueId = std::size_t;
 
+// Rows of cosines and sines, one for each position; the memory belongs to someone else.
+struct RotaryTables {
+  const float* cosine;
+  const float* sine;
+  std::size_t positions;
+};
+
 // Part of a stage: `items` that any thread may take, in any order, without waiting for others.
 class Job {
  public:
@@ -146,8 +153,9 @@ class Program {
                const std::vector<float>& bias, float epsilon);
   ValueId activation(std::string name, ValueId input, bool gelu);
   ValueId binary(std::string name, ValueId left, ValueId right, bool multiply);
-  ValueId rotary(std::string name, ValueId input, ValueId positions, std::vector<float> cosine,
-                 std::vector<float> sine, std::size_t heads);
+  // The tables must outlive the program.
+  ValueId rotary(std::string name, ValueId input, ValueId positions, const RotaryTables& tables,
+                 std::size_t heads);
   struct AttentionShape {
     std::size_t heads;
     std::size_t key_heads;

@@ -81,25 +81,20 @@ class Binary final : public RowOperation {
 
 class Rotary final : public RowOperation {
  public:
-  Rotary(ValueId output, ValueId input, ValueId positions, std::vector<float> cosine,
-         std::vector<float> sine, std::size_t heads)
-      : output_(output),
-        input_(input),
-        positions_(positions),
-        cosine_(std::move(cosine)),
-        sine_(std::move(sine)),
-        heads_(heads) {}
+  Rotary(ValueId output, ValueId input, ValueId positions, const RotaryTables& tables,
+         std::size_t heads)
+      : output_(output), input_(input), positions_(positions), tables_(tables), heads_(heads) {}
 
   void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
     const std::size_t half = run.program().value(input_).channels / heads_ / 2;
     for (std::size_t row = first; row < last; ++row) {
       const std::int32_t position = run.index(positions_, row);
-      if (position < 0 || static_cast<std::size_t>(position) >= cosine_.size() / half) {
+      if (position < 0 || static_cast<std::size_t>(position) >= tables_.positions) {
         run.fail(Fault::kIndex, output_);
         continue;
       }
       const std::size_t at = static_cast<std::size_t>(position) * half;
-      run.kernels().rotate(run.reals(input_, row), cosine_.data() + at, sine_.data() + at, heads_,
+      run.kernels().rotate(run.reals(input_, row), tables_.cosine + at, tables_.sine + at, heads_,
                            half, run.reals(output_, row));
     }
   }
@@ -108,8 +103,7 @@ class Rotary final : public RowOperation {
   ValueId output_;
   ValueId input_;
   ValueId positions_;
-  std::vector<float> cosine_;
-  std::vector<float> sine_;
+  RotaryTables tables_;
   std::size_t heads_;
 };
 
@@ -190,10 +184,8 @@ std::unique_ptr<RowOperation> make_binary(ValueId output, ValueId left, ValueId 
 }
 
 std::unique_ptr<RowOperation> make_rotary(ValueId output, ValueId input, ValueId positions,
-                                          std::vector<float> cosine, std::vector<float> sine,
-                                          std::size_t heads) {
-  return std::make_unique<Rotary>(output, input, positions, std::move(cosine), std::move(sine),
-                                  heads);
+                                          const RotaryTables& tables, std::size_t heads) {
+  return std::make_unique<Rotary>(output, input, positions, tables, heads);
 }
 
 std::unique_ptr<RowOperation> make_append(ValueId key, ValueId value, std::size_t layer) {

@@ -37,8 +37,7 @@ std::unique_ptr<RowOperation> make_activation(ValueId output, ValueId input, boo
 std::unique_ptr<RowOperation> make_binary(ValueId output, ValueId left, ValueId right,
                                           bool multiply);
 std::unique_ptr<RowOperation> make_rotary(ValueId output, ValueId input, ValueId positions,
-                                          std::vector<float> cosine, std::vector<float> sine,
-                                          std::size_t heads);
+                                          const RotaryTables& tables, std::size_t heads);
 // Writes rows of keys and values into their sequences' caches.
 std::unique_ptr<RowOperation> make_append(ValueId key, ValueId value, std::size_t layer);
 

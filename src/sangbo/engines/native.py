@@ -353,12 +353,13 @@ class Native:
 
     @_add.register
     def _(self, operation: Rotary) -> int:
+        tables = self._tensor(operation.cosine), self._tensor(operation.sine)
+        self._kept += tables
         value: int = self._program.rotary(
             operation.output,
             self._ids[operation.input],
             self._ids[operation.positions],
-            self._reals(operation.cosine),
-            self._reals(operation.sine),
+            *tables,
             operation.heads,
         )
         return value
