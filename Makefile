@@ -12,7 +12,9 @@ MODEL  ?= smollm2-135m-instruct
 OUTPUT ?= build/models/$(MODEL)
 PROMPT ?= Why is the sky blue? Answer in two sentences.
 
-.PHONY: run test test-oracles test-native test-sanitizers lint format clean
+BENCH  := .venv-benchmarks
+
+.PHONY: run test test-oracles benchmark-language-model test-native test-sanitizers lint format clean
 
 run: $(INSTALLED)
 	@test -f $(OUTPUT)/graph.json || $(BIN)/sangbo convert $(MODEL) -o $(OUTPUT)
@@ -59,5 +61,15 @@ $(ORACLES): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --group oracles
 	@touch $@
 
+# Builds llama.cpp from source: ten minutes the first time.
+benchmark-language-model: $(BENCH)/.installed
+	$(BENCH)/bin/python benchmarks/language_model.py
+
+$(BENCH)/.installed: pyproject.toml $(NATIVE)
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BENCH)/bin/python -m pip install --quiet . --group benchmarks
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) $(BENCH) build

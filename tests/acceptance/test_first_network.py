@@ -16,18 +16,6 @@ from sangbo.network import Network
 
 pytestmark = [pytest.mark.oracle, pytest.mark.network, pytest.mark.timeout(1800)]
 
-NAME = "smollm2-135m-instruct"
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
-    folder = tmp_path_factory.mktemp("converted") / NAME
-    start = time.monotonic()
-    converted = sangbo.convert(NAME, folder)
-    seconds = time.monotonic() - start
-    assert seconds < 180, f"conversion took {seconds:.0f} s"
-    return converted
-
 
 def test_perplexity_changes_by_two_percent_at_most(network: Network) -> None:
     certificate = sangbo.verify(network, prose(), tokens=8192)

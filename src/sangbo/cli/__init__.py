@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from sangbo._version import __version__
-from sangbo.cli import advise, chips, convert, limits, models, price, run, verify
+from sangbo.cli import advise, bench, chips, convert, limits, models, price, run, verify
 from sangbo.errors import SangboError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("convert")(convert.convert)
 app.command("verify")(verify.verify)
 app.command("run")(run.run)
 app.command("price")(price.price)
+app.command("bench")(bench.bench)
 app.command("chips")(chips.chips)
 app.add_typer(limits.app, name="limits")
 app.command("advise")(advise.advise)

@@ -383,21 +383,21 @@ class Native:
         return value
 
 
+def default_threads() -> int:
+    """``SANGBO_THREADS``, or else all processors that this process may use."""
+    text = os.environ.get(THREADS_VARIABLE, "")
+    if text and not text.isdecimal():
+        raise EngineError(f"expected {THREADS_VARIABLE} to be a whole number, found {text!r}")
+    if text:
+        return int(text)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _thread_count(threads: int | None) -> int:
-    if threads is None:
-        text = os.environ.get(THREADS_VARIABLE, "")
-        if text and not text.isdecimal():
-            raise EngineError(f"expected {THREADS_VARIABLE} to be a whole number, found {text!r}")
-        threads = int(text) if text else _processors()
-    if not 1 <= threads <= 1024:
-        raise EngineError(f"expected 1 to 1024 threads, found {threads}")
-    return threads
-
-
-def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    count = default_threads() if threads is None else threads
+    if not 1 <= count <= 1024:
+        raise EngineError(f"expected 1 to 1024 threads, found {count}")
+    return count
 
 
 def _index(name: str, given: Array) -> Array:
