@@ -11,7 +11,7 @@ from typing import Any
 
 from sangbo import chips, graph
 from sangbo.engines import Native
-from sangbo.errors import SangboError
+from sangbo.errors import LedgerError, SangboError
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
 from sangbo.sources import Tokenizer
@@ -29,7 +29,7 @@ class Network:
     Attributes:
         graph: what is run.
         tokenizer: text to token ids and back, where the network reads text.
-        ledger: what one run over calibration text counted.
+        counted: the ledger of a run over calibration text, if it is in memory; see `ledger`.
         conversion: settings, origin and summary of the conversion; JSON values.
         folder: where it was loaded from.
 
@@ -40,7 +40,7 @@ class Network:
 
     graph: Graph
     tokenizer: Tokenizer | None = None
-    ledger: Ledger = field(default_factory=Ledger)
+    counted: Ledger | None = None
     conversion: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
@@ -48,6 +48,19 @@ class Network:
     def engine(self) -> Native:
         """The native engine of the graph, made once; threads may share it."""
         return Native(self.graph)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What a run over calibration text counted; read from the folder when first asked for."""
+        if self.counted is not None:
+            return self.counted
+        if self.folder is None:
+            raise SangboError(f"expected {self.graph.name} to have a ledger, found none")
+        path = self.folder / LEDGER_FILE
+        try:
+            return Ledger.loads(_read(path))
+        except LedgerError as error:
+            raise LedgerError(f"{path}: {error}") from None
 
     @property
     def context(self) -> int:
@@ -149,9 +162,8 @@ def load(folder: str | Path) -> Network:
     return Network(
         loaded,
         Tokenizer.load(folder) if has_text else None,
-        Ledger.loads(_read(folder / LEDGER_FILE)),
-        _conversion(folder / CONVERSION_FILE),
-        folder,
+        conversion=_conversion(folder / CONVERSION_FILE),
+        folder=folder,
     )
 
 

@@ -39,6 +39,7 @@ def save(graph: Graph, folder: Path) -> None:
     (folder / GRAPH_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     tensors = {n: np.asarray(t, order="C") for n, t in graph.tensors.items()}
     save_file(tensors, folder / WEIGHTS_FILE)
+    (folder / WEIGHTS_FILE).chmod(0o644)  # the library lets nobody else read it
 
 
 def load(folder: Path) -> Graph:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,11 +56,16 @@ class Tokenizer:
         inner.no_truncation()
         inner.no_padding()
         self._control = inner
-        self._plain = tokenizers.Tokenizer.from_str(inner.to_str())
-        self._plain.encode_special_tokens = True
         self.template = template
         self.special = dict(special or {})
         self.ends = frozenset(_known(inner, text) for text in ends)
+
+    @cached_property
+    def _plain(self) -> tokenizers.Tokenizer:
+        """The tokenizer to which control tokens are text; made when first needed."""
+        plain = tokenizers.Tokenizer.from_str(self._control.to_str())
+        plain.encode_special_tokens = True
+        return plain
 
     @property
     def size(self) -> int:
