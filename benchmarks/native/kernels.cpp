@@ -40,7 +40,8 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
                                     four ? static_cast<const void*>(half.data()) : scale.data(),
                                     four ? half.data() : nullptr,
                                     four};
-  sangbo::PackedWeight weight(stored, kernels.weight_offset);
+  sangbo::Arena arena;
+  sangbo::PackedWeight weight(stored, kernels.weight_offset, arena);
   weight.pack(stored, 0, weight.panels());
   std::vector<std::int8_t> low(c.rows * c.inputs);
   for (std::int8_t& n : low) {

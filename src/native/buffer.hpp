@@ -1,4 +1,5 @@
-// Memory that is aligned to cache lines, starts as zeros, and is only resident once touched.
+// Memory that is aligned (to cache lines at least), starts as zeros, and is only resident once
+// touched.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +17,13 @@ constexpr std::size_t round_up(std::size_t x, std::size_t to) { return (x + to -
 class Buffer {
  public:
   Buffer() = default;
-  explicit Buffer(std::size_t bytes) : memory_(std::calloc(bytes + kLine, 1)), bytes_(bytes) {
+  explicit Buffer(std::size_t bytes, std::size_t alignment = kLine)
+      : memory_(std::calloc(bytes + alignment, 1)), bytes_(bytes) {
     if (memory_ == nullptr) {
       throw std::bad_alloc();
     }
     const auto at = reinterpret_cast<std::uintptr_t>(memory_.get());
-    data_ = static_cast<std::byte*>(memory_.get()) + (round_up(at, kLine) - at);
+    data_ = static_cast<std::byte*>(memory_.get()) + (round_up(at, alignment) - at);
   }
 
   [[nodiscard]] std::byte* data() const { return data_; }

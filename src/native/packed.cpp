@@ -46,7 +46,7 @@ void stored_row(const StoredWeight& stored, std::size_t output, float* to) {
   }
 }
 
-PackedWeight::PackedWeight(const StoredWeight& stored, int offset)
+PackedWeight::PackedWeight(const StoredWeight& stored, int offset, Arena& arena)
     : bits_(stored.bits),
       offset_(stored.bits == 8 ? offset : 0),
       half_(stored.half),
@@ -57,17 +57,17 @@ PackedWeight::PackedWeight(const StoredWeight& stored, int offset)
       quads_(padded_group(stored.group) / 4),
       panels_(round_up(stored.outputs, kPanel) / kPanel),
       panel_bytes_(groups_ * quads_ * (stored.bits == 8 ? 64 : 32)),
-      values_(panels_ * panel_bytes_),
-      scales_(panels_ * groups_ * kPanel * (stored.half ? 2 : 4)) {
+      values_(arena.take(panels_ * panel_bytes_)),
+      scales_(arena.take(panels_ * groups_ * kPanel * (stored.half ? 2 : 4))) {
   if (stored.minimum != nullptr) {
-    minima_ = Buffer(scales_.bytes());
+    minima_ = arena.take(scales_.size());
   }
 }
 
 void PackedWeight::pack(const StoredWeight& stored, std::size_t first, std::size_t last) {
   const std::size_t inputs = 4 * quads_;
   for (std::size_t panel = first; panel < last; ++panel) {
-    std::uint8_t* to = values_.as<std::uint8_t>() + panel * panel_bytes_;
+    std::uint8_t* to = reinterpret_cast<std::uint8_t*>(values_.data()) + panel * panel_bytes_;
     const std::size_t real_outputs = std::min(kPanel, outputs_ - panel * kPanel);
     if (bits_ == 8) {
       std::memset(to, offset_, panel_bytes_);
@@ -104,7 +104,8 @@ void PackedWeight::pack(const StoredWeight& stored, std::size_t first, std::size
 }
 
 int PackedWeight::value(std::size_t output, std::size_t group, std::size_t place) const {
-  const std::uint8_t* panel = values_.as<std::uint8_t>() + output / kPanel * panel_bytes_;
+  const auto* panel =
+      reinterpret_cast<const std::uint8_t*>(values_.data()) + output / kPanel * panel_bytes_;
   const std::size_t lane = 4 * (output % kPanel) + place % 4;
   if (bits_ == 8) {
     const std::uint8_t byte = panel[(group * quads_ + place / 4) * 64 + lane];
@@ -128,7 +129,7 @@ void PackedWeight::row(std::size_t output, float* to) const {
 }
 
 void PackedWeight::fill(LinearTask& task) const {
-  task.values = values_.as<const std::uint8_t>();
+  task.values = reinterpret_cast<const std::uint8_t*>(values_.data());
   task.bits = bits_;
   task.groups = groups_;
   task.quads = quads_;

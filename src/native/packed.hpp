@@ -3,8 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
-#include "buffer.hpp"
+#include "arena.hpp"
 #include "kernels/kernels.hpp"
 
 namespace sangbo {
@@ -23,7 +24,8 @@ struct StoredWeight {
 
 class PackedWeight {
  public:
-  PackedWeight(const StoredWeight& stored, int offset);
+  // The packed form lives in `arena`, which must outlive it.
+  PackedWeight(const StoredWeight& stored, int offset, Arena& arena);
 
   // Packs outputs [16·first, 16·last); different panels may be packed by different threads.
   void pack(const StoredWeight& stored, std::size_t first, std::size_t last);
@@ -37,9 +39,9 @@ class PackedWeight {
   [[nodiscard]] std::size_t panels() const { return panels_; }
   [[nodiscard]] int bits() const { return bits_; }
   [[nodiscard]] std::size_t panel_bytes() const { return panel_bytes_; }
-  [[nodiscard]] bool has_minima() const { return minima_.bytes() != 0; }
+  [[nodiscard]] bool has_minima() const { return !minima_.empty(); }
   [[nodiscard]] std::size_t bytes() const {
-    return values_.bytes() + scales_.bytes() + minima_.bytes();
+    return values_.size() + scales_.size() + minima_.size();
   }
   // Everything of a task that the weight knows.
   void fill(LinearTask& task) const;
@@ -57,9 +59,9 @@ class PackedWeight {
   std::size_t quads_;
   std::size_t panels_;
   std::size_t panel_bytes_;
-  Buffer values_;
-  Buffer scales_;
-  Buffer minima_;
+  std::span<std::byte> values_;
+  std::span<std::byte> scales_;
+  std::span<std::byte> minima_;
 };
 
 // Inputs of a group once it is padded to whole fours (whole eights for both bit widths alike, so

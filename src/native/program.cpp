@@ -80,7 +80,7 @@ ValueId Program::input(std::string name, Kind kind, std::size_t domain, std::siz
 }
 
 std::size_t Program::weight(const StoredWeight& stored) {
-  auto packed = std::make_unique<PackedWeight>(stored, kernels_.weight_offset);
+  auto packed = std::make_unique<PackedWeight>(stored, kernels_.weight_offset, arena_);
   std::atomic<std::size_t> next{0};
   constexpr std::size_t kGrain = 16;
   pool_.run([&](unsigned) {

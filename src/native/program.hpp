@@ -218,6 +218,7 @@ class Program {
   std::vector<Slot> slots_;
   std::vector<Stage> stages_;
   std::vector<std::unique_ptr<Digits>> digits_;
+  Arena arena_;  // before the weights that live in it
   std::vector<std::unique_ptr<PackedWeight>> weights_;
   std::vector<CacheShape> caches_;
   std::size_t domains_ = 0;

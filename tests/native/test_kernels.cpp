@@ -152,7 +152,8 @@ void test_linear(const Kernels& kernels, int bits, std::size_t outputs, std::siz
                  std::size_t group, std::size_t rows, int low_bits, bool half, bool shifted,
                  bool biased) {
   const Weights w = weights(bits, outputs, inputs, group, half, shifted);
-  PackedWeight packed(w.stored, kernels.weight_offset);
+  Arena arena;
+  PackedWeight packed(w.stored, kernels.weight_offset, arena);
   packed.pack(w.stored, 0, packed.panels());
   std::vector<std::vector<std::int32_t>> levels;
   for (std::size_t r = 0; r < rows; ++r) {
