@@ -43,7 +43,7 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
   sangbo::Arena arena;
   sangbo::PackedWeight weight(stored, kernels.weight_offset, arena);
   weight.pack(stored, 0, weight.panels());
-  std::vector<std::int8_t> low(c.rows * c.inputs);
+  std::vector<std::int8_t> low(c.rows * c.inputs * 2);  // enough for levels of 16 bits
   for (std::int8_t& n : low) {
     n = static_cast<std::int8_t>(static_cast<int>(random() % 32U) - 16);
   }
@@ -53,7 +53,8 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
   std::vector<float> out(c.rows * weight.panels() * sangbo::kPanel);
   sangbo::LinearTask task{};
   weight.fill(task);
-  task.levels = {low.data(),          c.inputs,    extras.data(), 1,
+  const std::size_t stride = c.low_bits == sangbo::kWide ? 2 * c.inputs : c.inputs;
+  task.levels = {low.data(),          stride,      extras.data(), 1,
                  extra_counts.data(), sums.data(), groups,        c.low_bits};
   task.threshold = 1;
   task.out = out.data();
@@ -74,7 +75,7 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
 
 int main(int count, char** names) {
   const sangbo::Kernels& kernels = sangbo::choose_kernels(count > 1 ? names[1] : "");
-  for (const int low_bits : {7, 6, 5}) {
+  for (const int low_bits : {sangbo::kWide, 7, 6, 5}) {
     for (const std::size_t rows : {1, 4, 8, 64}) {
       measure(kernels, {8, 576, 576, 576, rows, low_bits});
     }

@@ -54,6 +54,9 @@ struct Encoding {
 // How many bits the low digits of an encoding get: with fewer, kernels sum more products in 16
 // bits, but more levels need further digits. The choice follows what earlier runs saw and never
 // changes a result.
+inline constexpr std::size_t kDigits = 4;
+inline constexpr std::array<int, kDigits> kDigitBits = {5, 6, 7, kWide};
+
 class Digits {
  public:
   [[nodiscard]] int bits() const { return bits_.load(std::memory_order_relaxed); }
@@ -65,7 +68,7 @@ class Digits {
  private:
   std::atomic<int> bits_{6};
   std::atomic<std::uint64_t> fours_{0};
-  std::array<std::atomic<std::uint64_t>, 3> over_{};  // fours with levels beyond 5, 6, 7 bits
+  std::array<std::atomic<std::uint64_t>, kDigits> over_{};  // fours with levels beyond those bits
 };
 
 struct Value {

@@ -68,7 +68,8 @@ Rows encode(const Kernels& kernels, const std::vector<std::vector<std::int32_t>>
   const std::size_t padded = padded_group(group);
   const std::size_t width = groups * padded;
   Rows result;
-  result.low.resize(rows.size() * width);
+  const std::size_t bytes = bits == kWide ? 2 * width : width;
+  result.low.resize(rows.size() * bytes);
   result.extras.resize(rows.size() * (width / 4 * 3));
   result.counts.resize(rows.size());
   result.sums.resize(rows.size() * groups);
@@ -82,11 +83,17 @@ Rows encode(const Kernels& kernels, const std::vector<std::vector<std::int32_t>>
     std::int32_t* sums = result.sums.data() + r * groups;
     const std::int64_t found = kernels.total(rows[r].data(), groups, group, sums);
     CHECK(found == magnitude, "Σ|n| is %lld", static_cast<long long>(found));
-    std::int8_t* low = result.low.data() + r * width;
+    std::int8_t* low = result.low.data() + r * bytes;
     Extra* extras = result.extras.data() + r * (width / 4 * 3);
     const std::size_t count = kernels.split(spread.data(), width, bits, low, extras);
     result.counts[r] = static_cast<std::uint32_t>(count);
     std::vector<std::int64_t> back(low, low + width);
+    for (std::size_t i = 0; bits == kWide && i < width; ++i) {
+      std::int16_t digit;
+      std::memcpy(&digit, low + 2 * i, sizeof digit);
+      constexpr std::size_t kPlace[] = {0, 2, 1, 3};
+      back[i / 4 * 4 + kPlace[i % 4]] = digit;
+    }
     for (std::size_t e = 0; e < count; ++e) {
       for (std::size_t j = 0; j < 4; ++j) {
         back[4 * extras[e].place + j] += std::int64_t{extras[e].digits[j]} << extras[e].shift;
@@ -98,7 +105,7 @@ Rows encode(const Kernels& kernels, const std::vector<std::vector<std::int32_t>>
     }
   }
   result.view = {result.low.data(),
-                 width,
+                 bytes,
                  result.extras.data(),
                  width / 4 * 3,
                  result.counts.data(),
@@ -357,7 +364,8 @@ void test_reals(const Kernels& kernels) {
 
 void test_all(const Kernels& kernels) {
   test_reals(kernels);
-  for (const int low_bits : kernels.counts_bits ? std::vector<int>{5, 6, 7} : std::vector<int>{7}) {
+  for (const int low_bits :
+       kernels.counts_bits ? std::vector<int>{5, 6, 7, kWide} : std::vector<int>{7}) {
     for (std::size_t rows = 1; rows <= 9; ++rows) {
       test_linear(kernels, 8, 19, 45, 45, rows, low_bits, false, false, rows % 2 == 0);
       test_linear(kernels, 8, 32, 64, 32, rows, low_bits, true, rows % 2 == 0, false);

@@ -58,6 +58,18 @@ struct Halves {
   static Reals plus(const Reals& a, const Reals& b) {
     return {{_mm256_add_ps(a.v[0], b.v[0]), _mm256_add_ps(a.v[1], b.v[1])}};
   }
+  static Weights even(const Weights& w) {
+    const __m256i mask = _mm256_set1_epi16(255);
+    return {{_mm256_and_si256(w.v[0], mask), _mm256_and_si256(w.v[1], mask)}};
+  }
+  static Weights odd(const Weights& w) {
+    return {{_mm256_srli_epi16(w.v[0], 8), _mm256_srli_epi16(w.v[1], 8)}};
+  }
+  // |sum of a pair| ≤ 2·255·2¹⁵ fits 32 bits.
+  static Sums multiply_wide(const Sums& sums, const Weights& w, Four n) {
+    return {{_mm256_add_epi32(sums.v[0], _mm256_madd_epi16(w.v[0], n)),
+             _mm256_add_epi32(sums.v[1], _mm256_madd_epi16(w.v[1], n))}};
+  }
   static void write(float* p, const Reals& y) {
     _mm256_storeu_ps(p, y.v[0]);
     _mm256_storeu_ps(p + 8, y.v[1]);

@@ -13,6 +13,10 @@ namespace sangbo {
 // side, 64 bytes for 8-bit weights, and 8 inputs in 64 bytes for 4-bit weights.
 inline constexpr std::size_t kPanel = 16;
 
+// Bits of low digits that take two bytes: they hold almost any level whole. Of each four, they
+// stand in the order 0, 2, 1, 3.
+inline constexpr int kWide = 16;
+
 // A further digit of 4 consecutive levels: they are worth digits[i] << shift more than their low
 // digits say. `place` is the number of the four among the row's inputs.
 struct Extra {
@@ -23,14 +27,14 @@ struct Extra {
 
 // Rows of levels as linear operations read them: n = low + Σ digit << shift.
 struct LevelRows {
-  const std::int8_t* low;
-  std::size_t low_stride;
+  const std::int8_t* low;  // int16 where low_bits is kWide
+  std::size_t low_stride;  // bytes
   const Extra* extras;
   std::size_t extras_stride;
   const std::uint32_t* extra_counts;
   const std::int32_t* sums;  // Σ n of each group of inputs
   std::size_t sums_stride;
-  int low_bits;  // low digits lie in −2^(bits−1) … 2^(bits−1) − 1; 5, 6 or 7
+  int low_bits;  // low digits lie in −2^(bits−1) … 2^(bits−1) − 1; 5, 6, 7 or kWide
 };
 
 // One linear operation on levels; see docs/exactness.md for the order of its float operations.
@@ -85,7 +89,8 @@ struct Kernels {
   // alike, or one where `gains` is false. Returns false where a real is NaN or infinite.
   bool (*settle)(const float* x, const float* inverse, bool gains, std::int32_t lowest,
                  std::int32_t highest, std::size_t count, std::int32_t* levels);
-  // Splits `count` levels (a multiple of 8) into low digits and extras; returns how many extras.
+  // Splits `count` levels (a multiple of 8) into low digits, one or two bytes each, and extras;
+  // returns how many extras.
   std::size_t (*split)(const std::int32_t* levels, std::size_t count, int low_bits,
                        std::int8_t* low, Extra* extras);
   // Σ n of each group of `group` levels; returns Σ |n| of all.

@@ -7,6 +7,9 @@
 //                 products it holds a few of them exactly, as the range of the low digits allows
 //   V::direct     Part is Sums itself
 //   V::rows       rows that share each load of weights
+//   V::even, odd  inputs 0 and 2, or 1 and 3, of each output in 16 bits, for levels of 16 bits;
+//   only
+//                 where products have 16 bits
 
 template <class V, int Rows>
 struct Cursor {
@@ -90,6 +93,31 @@ inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low,
   }
 }
 
+// The same for levels in 16 bits, which are summed in 32 at once.
+template <class V, int Rows, int Bits>
+inline void sum_wide(const std::uint8_t* values, const std::int8_t* const* low, std::size_t quads,
+                     typename V::Sums* sums) {
+  const auto one = [&](const typename V::Weights& w, std::size_t k) {
+    const typename V::Weights even = V::even(w);
+    const typename V::Weights odd = V::odd(w);
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      sums[r] = V::multiply_wide(sums[r], even, V::four(low[r] + 8 * k));
+      sums[r] = V::multiply_wide(sums[r], odd, V::four(low[r] + 8 * k + 4));
+    }
+  };
+  for (std::size_t k = 0; k < quads; k += Bits == 8 ? 1 : 2) {
+    const typename V::Weights w = V::weights(values + (Bits == 8 ? 64 : 32) * k);
+    if constexpr (Bits == 8) {
+      one(w, k);
+    } else {
+      one(V::nibbles(w, false), k);
+      one(V::nibbles(w, true), k + 1);
+    }
+  }
+}
+
+// Steps are products that are summed in 16 bits; 0 where the levels have 16 bits.
 template <class V, int Rows, int Bits, int Steps>
 void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
   const LevelRows& levels = task.levels;
@@ -114,8 +142,12 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
     for (int r = 0; r < Rows; ++r) {
       sums[r] = V::none();
     }
-    sum_group<V, Rows, Bits, Steps>(values + g * task.quads * (Bits == 8 ? 64 : 32), low,
-                                    task.quads, sums);
+    const std::uint8_t* from = values + g * task.quads * (Bits == 8 ? 64 : 32);
+    if constexpr (Steps == 0) {
+      sum_wide<V, Rows, Bits>(from, low, task.quads, sums);
+    } else {
+      sum_group<V, Rows, Bits, Steps>(from, low, task.quads, sums);
+    }
     if (extras) {
       add_extras<V, Rows, Bits>(cursor, (g + 1) * task.quads, values, sums);
     }
@@ -133,7 +165,7 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
         const typename V::Reals minimum = V::reals(task.minima, at, task.half);
         y[r] = V::plus(y[r], V::times(V::all(static_cast<float>(total)), minimum));
       }
-      low[r] += 4 * task.quads;
+      low[r] += (Steps == 0 ? 8 : 4) * task.quads;
     }
   }
 #pragma GCC unroll 8
@@ -153,6 +185,8 @@ template <class V, int Rows>
 LinearTile choose_steps(const LinearTask& task) {
   if constexpr (V::direct) {
     return task.bits == 4 ? linear_tile<V, Rows, 4, 2> : linear_tile<V, Rows, 8, 1>;
+  } else if (task.levels.low_bits == kWide) {
+    return task.bits == 4 ? linear_tile<V, Rows, 4, 0> : linear_tile<V, Rows, 8, 0>;
   } else if (task.bits == 4) {  // 16 products of up to 2·15·64 fit 16 bits
     return task.quads % 16 == 0 ? linear_tile<V, Rows, 4, 16> : linear_tile<V, Rows, 4, 8>;
   } else {

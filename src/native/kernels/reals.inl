@@ -228,16 +228,23 @@ bool settle(const float* x, const float* inverse, bool gains, std::int32_t lowes
   return any == 0;
 }
 
-std::size_t split(const std::int32_t* levels, std::size_t count, int low_bits, std::int8_t* low,
-                  Extra* extras) {
+using Bytes = std::int8_t __attribute__((vector_size(8)));
+using Words = std::int16_t __attribute__((vector_size(16)));
+
+// Low digits of type Low, eight of which are a Narrow.
+template <class Low, class Narrow>
+std::size_t split_into(const std::int32_t* levels, std::size_t count, int low_bits, Low* low,
+                       Extra* extras) {
   const Ints half = all(1 << (low_bits - 1));
   const Ints mask = all((1 << low_bits) - 1);
   std::size_t found = 0;
   for (std::size_t i = 0; i < count; i += kLanes) {
     const Ints n = load(levels + i);
     const Ints first = ((n + half) & mask) - half;
-    using Bytes = std::int8_t __attribute__((vector_size(8)));
-    const Bytes narrow = __builtin_convertvector(first, Bytes);
+    Narrow narrow = __builtin_convertvector(first, Narrow);
+    if constexpr (sizeof(Low) == 2) {
+      narrow = __builtin_shufflevector(narrow, narrow, 0, 2, 1, 3, 4, 6, 5, 7);
+    }
     __builtin_memcpy(low + i, &narrow, sizeof narrow);
     const Ints rest = n ^ first;
     std::uint64_t words[4];
@@ -248,7 +255,7 @@ std::size_t split(const std::int32_t* levels, std::size_t count, int low_bits, s
     for (std::size_t four = 0; four < 2; ++four) {
       std::int32_t left[4];
       for (std::size_t j = 0; j < 4; ++j) {
-        left[j] = (levels[i + 4 * four + j] - low[i + 4 * four + j]) >> low_bits;
+        left[j] = (levels[i + 4 * four + j] - first[4 * four + j]) >> low_bits;
       }
       for (int shift = low_bits; (left[0] | left[1] | left[2] | left[3]) != 0; shift += 7) {
         Extra extra;
@@ -264,6 +271,14 @@ std::size_t split(const std::int32_t* levels, std::size_t count, int low_bits, s
     }
   }
   return found;
+}
+
+std::size_t split(const std::int32_t* levels, std::size_t count, int low_bits, std::int8_t* low,
+                  Extra* extras) {
+  return low_bits == kWide
+             ? split_into<std::int16_t, Words>(levels, count, low_bits,
+                                               reinterpret_cast<std::int16_t*>(low), extras)
+             : split_into<std::int8_t, Bytes>(levels, count, low_bits, low, extras);
 }
 
 std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t group,
