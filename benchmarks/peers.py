@@ -137,6 +137,17 @@ def transformers_model() -> Any:
     ).eval()
 
 
+def plain_copy(model: Any) -> Any:
+    """The same network without the memory of having come from a GGUF file, which bars saving."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = model.config.to_dict()
+    config.pop("quantization_config", None)
+    plain = LlamaForCausalLM(LlamaConfig(**config))
+    plain.load_state_dict(model.state_dict())
+    return plain
+
+
 class Transformers:
     """Transformers on PyTorch."""
 
@@ -198,7 +209,8 @@ class OpenVino:
                 self.model = transformers_model()
 
             def forward(self, ids: Any) -> Any:
-                return self.model(ids, use_cache=False, logits_to_keep=1).logits
+                shown = torch.ones_like(ids)
+                return self.model(ids, shown, use_cache=False, logits_to_keep=1).logits
 
         with torch.no_grad():
             converted = ov.convert_model(
@@ -228,7 +240,7 @@ class CTranslate2:
         folder, original = work / "ctranslate2", work / "transformers"
         path = gguf_file()
         if not folder.exists():
-            transformers_model().save_pretrained(original)
+            plain_copy(transformers_model()).save_pretrained(original)
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
             tokenizer.save_pretrained(original)
             converter = ctranslate2.converters.TransformersConverter(str(original))
