@@ -4,6 +4,26 @@
 
 namespace sangbo {
 
+SparseCounts::Slot& SparseCounts::find(std::uint32_t magnitude) {
+  constexpr std::uint32_t kSpread = 2654435769U;  // 2³² over the golden ratio
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t at = (magnitude * kSpread >> 12) & mask;
+  while (slots_[at].times != 0 && slots_[at].magnitude != magnitude) {
+    at = (at + 1) & mask;
+  }
+  return slots_[at];
+}
+
+void SparseCounts::grow() {
+  std::vector<Slot> old(std::max<std::size_t>(32, 2 * slots_.size()));
+  old.swap(slots_);
+  for (const Slot& slot : old) {
+    if (slot.times != 0) {
+      find(slot.magnitude) = slot;
+    }
+  }
+}
+
 template <class Count>
 template <class Level>
 void Batch<Count>::add(const Level* levels, std::size_t count, std::uint64_t times) {
@@ -68,9 +88,7 @@ void Tally::merge_into(std::map<std::int64_t, std::uint64_t>& into) const {
       into[static_cast<std::int64_t>(m)] += small_[m];
     }
   }
-  for (const auto& [magnitude, count] : large_) {
-    into[magnitude] += count;
-  }
+  large_.each([&into](std::uint32_t magnitude, std::uint64_t times) { into[magnitude] += times; });
 }
 
 std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> Counts::take(std::size_t index) {
