@@ -12,21 +12,23 @@ from sangbo.chips import Energy, Price
 Per: TypeAlias = Literal["token", "sample"]
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"))
 _MISSING = "no unit"
+_INCLUDED = "included"
 
 
 def energy_table(prices: Sequence[Price], per: Per = "token", *, baselines: bool = True) -> Table:
     """A table with one row per chip and scheme, and the dense baselines beside them if wanted."""
-    head = _head(per)
-    table = Table(title=f"Energy per {per} (modelled)")
-    for column in head[:3]:
+    codes = ", ".join(dict.fromkeys(price.code for price in prices))
+    table = Table(title=f"Energy per {per} (modelled; code {codes})", padding=(0, 1, 0, 0))
+    chip_head, scheme_head, _, *figure_heads = _head(per)
+    for column in (chip_head, scheme_head):
         table.add_column(column, no_wrap=True)
-    for column in head[3:]:
-        table.add_column(column, justify="right")
+    for column in figure_heads:
+        table.add_column(column, justify="right", no_wrap=True)
     last = ""
-    for chip, *rest in _rows(prices, baselines):
+    for chip, scheme, _, *figures in _rows(prices, baselines):
         if last and chip != last:
             table.add_section()
-        table.add_row("" if chip == last else chip, *rest)
+        table.add_row("" if chip == last else chip, scheme, *figures)
         last = chip
     return table
 
@@ -67,7 +69,8 @@ def _figures(energy: Energy | None, dense: float | None) -> tuple[str, str, str,
     if energy is None:
         return (_MISSING, _MISSING, _MISSING, "–")
     relative = f"{energy.total / dense:.3f}" if dense else "–"
-    return (_format(energy.compute), _format(energy.memory), _format(energy.total), relative)
+    memory = _format(energy.memory) if energy.levels else _INCLUDED
+    return (_format(energy.compute), memory, _format(energy.total), relative)
 
 
 def _format(picojoules: float) -> str:
