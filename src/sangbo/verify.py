@@ -23,7 +23,7 @@ from sangbo.graph import Graph
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source, open_source
-from sangbo.tasks.language import log_softmax, windows
+from sangbo.tasks.language import log_softmax, whole_reading, windows
 
 CERTIFICATE_FILE = "certificate.json"
 CONTEXT = 512
@@ -258,9 +258,8 @@ def agree(
 
 
 def _logits(engine: Engine[Any], tokens: Index) -> Real:
-    rows = np.arange(len(tokens), dtype=np.int32)
-    inputs = {"tokens": tokens, "positions": rows, "selected": rows}
-    logits: Real = engine.run(inputs, [Segment(engine.cache(len(rows)), len(rows))])["logits"]
+    segment = Segment(engine.cache(len(tokens)), len(tokens))
+    logits: Real = engine.run(whole_reading(tokens), [segment])["logits"]
     return logits
 
 

@@ -10,9 +10,11 @@ import pytest
 import sangbo
 from prose import prose
 from sangbo import chips
+from sangbo.engines import Reference
 from sangbo.graph import Attention, Linear
 from sangbo.ledger import Ledger
 from sangbo.network import Network
+from sangbo.tasks.language import generate
 
 pytestmark = [pytest.mark.oracle, pytest.mark.network, pytest.mark.timeout(1800)]
 
@@ -51,6 +53,15 @@ def test_the_answer_is_sensible_and_fast_enough(network: Network) -> None:
     priced = [p for name in chips.names() for p in chips.price(ledger, chips.load(name))]
     assert len({p.chip for p in priced if p.energy is not None}) >= 4
     assert chips.verdict(priced)
+
+
+def test_the_reference_engine_writes_two_tokens_a_second(network: Network) -> None:
+    engine = Reference(network.graph)
+    ids = network.encode_prompt("What is the capital of France?")
+    start = time.monotonic()
+    text = list(generate(engine, ids, context=network.context, max_tokens=16))
+    assert len(text) / (time.monotonic() - start) >= 2  # reading the prompt included
+    assert text == list(generate(network.engine, ids, context=network.context, max_tokens=16))
 
 
 def test_the_network_loads_as_it_was_written(network: Network, tmp_path: Path) -> None:

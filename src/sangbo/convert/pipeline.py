@@ -32,6 +32,7 @@ from sangbo.ledger import Ledger
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source, Tokenizer, open_source
+from sangbo.tasks.language import whole_reading
 
 HARDEST = 5
 """Neuron layers that the summary names."""
@@ -113,7 +114,7 @@ def largest_values(
     largest: dict[str, Real] = {}
     for step, tokens in enumerate(passages):
         progress("measuring ranges", step / len(passages))
-        inputs = language_inputs(tokens)
+        inputs = whole_reading(tokens)
         segment = Segment(engine.cache(len(tokens)), len(tokens))
         values = engine.run(inputs, [segment], keep=names)
         for name in names:
@@ -129,16 +130,10 @@ def count(converted: Graph, passages: Sequence[Index], progress: Progress) -> Le
     for step, tokens in enumerate(passages):
         progress("counting", step / len(passages))
         segment = Segment(engine.cache(len(tokens)), len(tokens))
-        engine.run(language_inputs(tokens), [segment], ledger=ledger)
+        engine.run(whole_reading(tokens), [segment], ledger=ledger)
     plain = Ledger()
     plain.merge(ledger)
     return plain
-
-
-def language_inputs(tokens: Index) -> dict[str, Index]:
-    """Inputs of a language model that reads ``tokens`` from the start and answers every row."""
-    rows = np.arange(len(tokens), dtype=np.int32)
-    return {"tokens": tokens, "positions": rows, "selected": rows}
 
 
 def summary(

@@ -11,6 +11,7 @@ from sangbo.engines import Reference, Segment
 from sangbo.engines.base import Array
 from sangbo.graph import Graph
 from sangbo.progress import silent
+from sangbo.tasks.language import whole_reading
 
 TOKENS = 64
 FINENESS = 64
@@ -22,16 +23,13 @@ HEADROOM = 2.0
 def provisional(graph: Graph, seed: int) -> Graph:
     """A complementary graph with fine thresholds, from ranges that random tokens show."""
     generator = np.random.default_rng(seed)
-    rows = np.arange(min(TOKENS, _context(graph)), dtype=np.int32)
-    tokens = generator.integers(0, graph.values["logits"].channels, len(rows)).astype(np.int32)
+    rows = min(TOKENS, _context(graph))
+    tokens = generator.integers(0, graph.values["logits"].channels, rows).astype(np.int32)
     sites = find_sites(graph)
     engine = Reference(graph)
     names = [s.name for s in sites if s.role != "probability"]
-    values = engine.run(
-        {"tokens": tokens, "positions": rows, "selected": rows},
-        [Segment(engine.cache(len(rows)), len(rows))],
-        keep=names,
-    )
+    segment = Segment(engine.cache(rows), rows)
+    values = engine.run(whole_reading(tokens), [segment], keep=names)
     thresholds = {s: _threshold(s, values) for s in sites}
     return complementary(graph, thresholds, quantise(graph, 8, {}, silent), {})
 

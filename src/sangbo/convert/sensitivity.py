@@ -26,6 +26,7 @@ from sangbo.engines.numerics import encode
 from sangbo.errors import ConversionError
 from sangbo.graph import Attention, Graph
 from sangbo.progress import Progress, silent
+from sangbo.tasks.language import whole_reading
 
 STEPS_PER_OCTAVE = 3
 COARSEST, FINEST = 2.0, 2.0**-7
@@ -76,8 +77,7 @@ def measure(
     for step, tokens in enumerate(sequences):
         progress("measuring sensitivity", step / len(sequences))
         rows = len(tokens)
-        index = np.arange(rows, dtype=np.int32)
-        inputs = {"tokens": tokens, "positions": index, "selected": index}
+        inputs = whole_reading(tokens)
         values = engine.run(inputs, [Segment(engine.cache(rows), rows)], keep=kept)
         values.update(inputs)
         for operation in graph.operations:

@@ -79,6 +79,12 @@ class Reader(Generic[C]):
         return np.concatenate(parts) if every else parts[-1]
 
 
+def whole_reading(tokens: Index) -> dict[str, Index]:
+    """Inputs of a language model that reads ``tokens`` from the start and answers every row."""
+    rows = np.arange(len(tokens), dtype=np.int32)
+    return {"tokens": tokens, "positions": rows, "selected": rows}
+
+
 def draw(logits: Real, sampling: Sampling, generator: np.random.Generator) -> int:
     """The next token for ``logits`` (vocabulary,)."""
     if sampling.temperature == 0:
