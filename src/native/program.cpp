@@ -10,6 +10,10 @@
 #include "operations/rows.hpp"
 #include "run.hpp"
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 namespace sangbo {
 namespace {
 
@@ -310,6 +314,9 @@ void Program::output(ValueId id) {
 }
 
 void Program::finish() {
+#if defined(__GLIBC__)
+  malloc_trim(0);  // whoever loaded the network left free memory behind, some 30 MB of it
+#endif
   const auto live = [&](std::size_t place, const Value& value) {
     places_[place].first = value.written;
     places_[place].last = value.read;

@@ -45,10 +45,10 @@ def test_half_of_the_nonzero_levels_spike(network: Network) -> None:
 
 def test_the_answer_is_sensible_and_fast_enough(network: Network) -> None:
     start = time.monotonic()
-    ledger, text = Ledger(), ""
-    pieces = list(network.stream("What is the capital of France?", max_tokens=40, ledger=ledger))
+    ledger = Ledger()
+    pieces = list(network.stream("Why is the sky blue?", max_tokens=60, ledger=ledger))
     text = "".join(pieces)
-    assert "Paris" in text
+    assert "scatter" in text
     assert (len(pieces) - 1) / (time.monotonic() - start) >= 2
     priced = [p for name in chips.names() for p in chips.price(ledger, chips.load(name))]
     assert len({p.chip for p in priced if p.energy is not None}) >= 4
@@ -57,7 +57,7 @@ def test_the_answer_is_sensible_and_fast_enough(network: Network) -> None:
 
 def test_the_reference_engine_writes_two_tokens_a_second(network: Network) -> None:
     engine = Reference(network.graph)
-    ids = network.encode_prompt("What is the capital of France?")
+    ids = network.encode_prompt("Why is the sky blue?")
     start = time.monotonic()
     text = list(generate(engine, ids, context=network.context, max_tokens=16))
     assert len(text) / (time.monotonic() - start) >= 2  # reading the prompt included
