@@ -249,8 +249,9 @@ def agree(
 ) -> Agreement:
     """How many logits two engines give on texts, and how many differ in any bit."""
     compared = different = 0
-    for step, read in enumerate(read for p in passages for read, _ in windows(p, context)):
-        progress("comparing engines", step / (step + 1))
+    pieces = [read for p in passages for read, _ in windows(p, context)]
+    for step, read in enumerate(pieces):
+        progress("comparing engines", step / len(pieces))
         first, second = (_logits(e, read).view(np.uint32) for e in (reference, other))
         compared += first.size
         different += int((first != second).sum())

@@ -10,7 +10,7 @@ weight. Every s here is a power of two, so that the float network keeps its very
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -177,4 +177,4 @@ def equalise(graph: Graph, largest: Mapping[str, Real], strength: float = 0.5) -
             tensors[name] = tensors[name] * spread
         for name in seam.multiplied:
             tensors[name] = (tensors[name].T * spread).T
-    return Graph(graph.name, graph.inputs, graph.operations, graph.outputs, tensors, graph.metadata)
+    return replace(graph, tensors=tensors)
