@@ -58,7 +58,7 @@ def count_groups(
     """
     if tokens < 4:
         raise SangboError(f"expected at least 4 tokens, found {tokens}")
-    ledgers = tuple[Ledger, Ledger](Ledger(tallies=Tallies.of(splits, tile)) for _ in range(2))
+    known, priced = (Ledger(tallies=Tallies.of(splits, tile)) for _ in range(2))
     context = min(CONTEXT, network.context)
     if text is None:
         halves = [_written(network, tokens // 2, context, seed, progress) for seed in (1, 2)]
@@ -72,13 +72,13 @@ def count_groups(
         ]
     engine = Reference(network.graph)
     total, done = sum(len(part) for half in halves for part in half), 0
-    for half, ledger in zip(halves, ledgers, strict=True):
+    for half, ledger in zip(halves, (known, priced), strict=True):
         for part in half:
             progress("counting groups", done / total)
             segment = Segment(engine.cache(len(part)), len(part))
             engine.run(whole_reading(part), [segment], ledger=ledger)
             done += len(part)
-    return ledgers
+    return known, priced
 
 
 def compare(
