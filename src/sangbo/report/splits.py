@@ -13,7 +13,7 @@ from sangbo.report.energy import format_energy
 _HEAD = (
     "chip",
     "split",
-    "groups",
+    "spiking",
     "compute",
     "given up",
     "in all",
@@ -22,10 +22,10 @@ _HEAD = (
     "right",
 )
 _MEANING = (
-    "groups: per token. Given up: compute beyond a split by value. In all: the same with memory, "
-    "which no split changes. Zeros skipped: given up where the dense side skips zeros. Predicted: "
-    "given up where sides are chosen beforehand; right: products in groups that got their cheaper "
-    "side."
+    "spiking: groups that are cheaper as spikes. Given up: compute beyond a split by value. In "
+    "all: the same with memory, which no split changes. Zeros skipped: given up where the dense "
+    "side skips zeros. Predicted: given up where sides are chosen beforehand; right: groups that "
+    "then got their cheaper side."
 )
 
 
@@ -63,13 +63,13 @@ def _row(split: SplitPrice) -> tuple[str, ...]:
     return (
         values["chip"],
         values["split"],
-        f"{values['groups']:.3g}",
+        f"{values['spiking_groups']:.1%}",
         format_energy(values["energy_pj"]["compute"]),
         _given_up(relative["compute"]),
         _given_up(relative["total"]),
         _given_up(relative["compute_zeros_skipped"]),
         _given_up(relative["compute_predicted"]),
-        "–" if prediction is None else f"{prediction['right_products']:.2%}",
+        "–" if prediction is None else f"{prediction['right']:.1%}",
     )
 
 
