@@ -171,6 +171,7 @@ class Tallies:
         layers: by split and neuron layer. Groups of a fixed split stand in the order of the
             channels and add up; the others follow one another as they were run.
 
+    >>> import numpy as np
     >>> tallies = Tallies.of(["token"])
     >>> tallies.count("n", np.array([[3, 0], [-1, 1]]), fan=np.array([5, 5]))
     >>> tallies.layers["token"]["n"].sums[:, PAIRS, COLUMN["rate"]].tolist()
