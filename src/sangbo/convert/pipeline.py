@@ -74,15 +74,15 @@ def convert(
     if not fixed:
         balanced = equalise(original, largest_values(original, passages, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
-    if settings.second_order:
-        grids = refine(balanced, grids, fixed | tables(balanced), passages, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
     candidates = measure(balanced, sites, passages, prices(settings), progress)
     accumulate = accumulate_joules(settings)
     choices = allocate(candidates, Budget.parse(settings.budget), accumulate)
-    converted = complementary(
-        balanced, {c.site: c.threshold for c in choices}, grids, {"sangbo": __version__}
-    )
+    thresholds = {c.site: c.threshold for c in choices}
+    if settings.fitted:
+        stay = fixed | tables(balanced)
+        grids = refine(balanced, grids, stay, thresholds, passages, progress)
+    converted = complementary(balanced, thresholds, grids, {"sangbo": __version__})
     ledger = count(converted, passages, progress)
     record = {
         "settings": settings.to_dict(),
