@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sangbo.agreement import Agreement
-from sangbo.convert.layers import Kind, LayerError
+from sangbo.convert.layers import Kind, LayerError, Measured
 from sangbo.files import write_file
 
 FORMAT = 1
@@ -94,8 +94,8 @@ class Certificate:
         layer_tokens: tokens on which they were measured.
         engines: agreement of each other engine with the reference, by its name.
         allowed: largest relative change of perplexity that passes.
-        recorded: what the conversion measured (see `sangbo.convert.layers.Measured.to_dict`), empty
-            where it measured nothing: then there are no limits of its own.
+        recorded: what the conversion measured; None where it measured nothing, and then there are
+            no limits of its own.
         rounding: largest change of a token's log-probability, in nats, when the original adds up
             in another order; the measure of what another machine may find.
         record: versions, machine, hashes and settings; JSON values.
@@ -106,7 +106,7 @@ class Certificate:
     layer_tokens: int
     engines: Mapping[str, Agreement]
     allowed: float
-    recorded: Mapping[str, Any]
+    recorded: Measured | None
     rounding: float
     record: Mapping[str, Any]
 
@@ -114,10 +114,11 @@ class Certificate:
     def limits(self) -> list[Limit]:
         """Every limit, those of layers in the order of the network."""
         limits = [Limit("relative change of perplexity", self.allowed, self._change)]
-        if "kl_divergence" in self.recorded:
-            allowed = DIVERGENCE_MARGIN * max(0.0, self.recorded["kl_divergence"])
-            limits.append(Limit("KL divergence", allowed, self.comparison.kl_divergence))
-        before = {entry["name"]: entry["local"] for entry in self.recorded.get("layers", ())}
+        if self.recorded is None:
+            return limits
+        allowed = DIVERGENCE_MARGIN * self.recorded.kl_divergence
+        limits.append(Limit("KL divergence", allowed, self.comparison.kl_divergence))
+        before = {layer.name: layer.local for layer in self.recorded.layers}
         limits += [
             Limit(layer.name, layer_limit(before[layer.name], layer.kind), layer.local)
             for layer in self.layers

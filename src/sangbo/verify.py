@@ -15,7 +15,7 @@ from sangbo._version import __version__
 from sangbo.agreement import ENGINES, Agreement, agree
 from sangbo.certificate import DEFAULT_ALLOWED, Certificate, Comparison
 from sangbo.convert import Settings, texts
-from sangbo.convert.layers import measure_layers
+from sangbo.convert.layers import measure_layers, recorded
 from sangbo.engines import Reference, Segment
 from sangbo.engines.base import Engine, Index, Real
 from sangbo.errors import SangboError
@@ -116,7 +116,6 @@ def certify(
     for name, most in engine_tokens.items():
         sample = first(passages, most)
         engines[name] = agree(network.graph, ENGINES[name].make, sample, context, progress)
-    recorded = network.conversion.get("measured", {})
     record = {
         "original": {
             "name": source.graph.name,
@@ -146,7 +145,14 @@ def certify(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Certificate(
-        comparison, measured.layers, measured.tokens, engines, allowed, recorded, rounding, record
+        comparison,
+        measured.layers,
+        measured.tokens,
+        engines,
+        allowed,
+        recorded(network.conversion),
+        rounding,
+        record,
     )
 
 

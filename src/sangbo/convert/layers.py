@@ -18,9 +18,10 @@ errors are measured for every neuron layer and every synaptic operation:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from sangbo.convert.gains import gains
 from sangbo.engines import Native, Reference, Segment
 from sangbo.engines.base import Array, Index, Real
 from sangbo.engines.forced import forced, found
+from sangbo.errors import ConversionError
 from sangbo.graph import Graph, Neuron
 from sangbo.progress import Progress, silent
 from sangbo.tasks.language import log_softmax, row_blocks, windows
@@ -85,6 +87,25 @@ class Measured:
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
+    @classmethod
+    def from_dict(cls, document: Any) -> Self:
+        """Read what `to_dict` wrote; raises `ConversionError` where it is not that."""
+        try:
+            layers = tuple(
+                LayerError(str(e["name"]), e["kind"], float(e["local"]), float(e["accumulated"]))
+                for e in document["layers"]
+            )
+            read = cls(int(document["tokens"]), float(document["kl_divergence"]), layers)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ConversionError(
+                f"expected what a conversion measured in its layers: {error!r}"
+            ) from None
+        shares = [s for e in layers for s in (e.local, e.accumulated)]
+        good = all(0 <= s <= 1 for s in shares) and math.isfinite(read.kl_divergence)
+        if not good or read.tokens < 1 or any(e.kind not in get_args(Kind) for e in layers):
+            raise ConversionError("expected errors of layers within 0 to 1, found others")
+        return read
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -94,6 +115,12 @@ class _Place:
     kind: Kind
     value: str
     local: str
+
+
+def recorded(conversion: Mapping[str, Any]) -> Measured | None:
+    """What a conversion has measured, from its record; None where it has measured nothing."""
+    document = conversion.get("measured")
+    return None if document is None else Measured.from_dict(document)
 
 
 def measure_layers(
@@ -176,7 +203,7 @@ def _decoded(levels: Array, graph: Graph, name: str) -> Real:
 def _scaled(x: Array, gain: Real | None, *, divide: bool = False) -> Real:
     if gain is None:
         return x
-    scaled: Real = x / gain if divide else x * gain
+    scaled: Real = np.divide(x, gain) if divide else np.multiply(x, gain)
     return scaled
 
 
