@@ -50,10 +50,10 @@ _UNCHECKED = (
 """What may differ: where and when it was made, and what follows from the rest."""
 _LEAVES: Mapping[str, type] = {
     "format": int, "tokens": int, "context": int, "layer_tokens": int, "rounding": float,
-    "allowed_relative_change": float, "perplexity.original": float, "perplexity.converted": float,
+    "allowed_relative_change": float, "perplexity/original": float, "perplexity/converted": float,
     "top1_agreement": float, "close_calls": float, "kl_divergence": float, "logits_sha256": str,
-    "text.kind": str, "text.sha256": str, "text.tokens": int,
-    "original.graph_sha256": str, "converted.graph_sha256": str, "passed": bool,
+    "text/kind": str, "text/sha256": str, "text/tokens": int,
+    "original/graph_sha256": str, "converted/graph_sha256": str, "passed": bool,
 }  # fmt: skip
 """What a certificate must hold, whatever else it holds."""
 
@@ -63,7 +63,7 @@ class Difference:
     """One line of a certificate that is not found again.
 
     Attributes:
-        line: where, as ``perplexity.original``.
+        line: where, as ``perplexity/original``.
         expected: what the certificate says; None where it says nothing.
         found: what was found now; None where nothing was.
         tolerance: how far apart they may be; 0 for what must be the same.
@@ -85,7 +85,7 @@ class Difference:
 
     def __str__(self) -> str:
         within = f" (within {self.tolerance:.2g})" if self.tolerance else ""
-        return f"{self.line}: expected {self.expected}{within}, found {self.found}"
+        return f"{self.line}: expected {_short(self.expected)}{within}, found {_short(self.found)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,12 @@ def read_certificate(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
+def _short(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _refuse(constant: str) -> float:
     raise ValueError(f"found {constant}")
 
@@ -165,19 +171,19 @@ def check_certificate(document: Any) -> None:
             raise CertificateError(f"expected {name} to be a {kind.__name__}, found {value!r}")
         if isinstance(value, float) and not math.isfinite(value):
             raise CertificateError(f"expected {name} to be finite, found {value}")
-    for name in ("tokens", "context", "layer_tokens", "text.tokens"):
+    for name in ("tokens", "context", "layer_tokens", "text/tokens"):
         if not 0 < leaves[name] <= MOST_TOKENS:
             raise CertificateError(f"expected {name} of 1 to {MOST_TOKENS}, found {leaves[name]}")
-    for name in ("perplexity.original", "perplexity.converted"):
+    for name in ("perplexity/original", "perplexity/converted"):
         if not leaves[name] >= 1:
             raise CertificateError(f"expected {name} of 1 or more, found {leaves[name]}")
     if not 0 <= leaves["rounding"] <= LARGEST_ROUNDING:
         raise CertificateError(
             f"expected rounding of 0 to {LARGEST_ROUNDING} nats, found {leaves['rounding']}"
         )
-    if leaves["text.kind"] not in (WRITTEN, GIVEN):
+    if leaves["text/kind"] not in (WRITTEN, GIVEN):
         raise CertificateError(f"expected a text {WRITTEN} or {GIVEN}, found another kind")
-    if leaves["text.kind"] == WRITTEN:
+    if leaves["text/kind"] == WRITTEN:
         _check_ids(document["text"].get("ids"))
     engines = document.get("engines")
     if not isinstance(engines, dict) or not engines.keys() <= ENGINES.keys():
@@ -253,8 +259,8 @@ def against(certificate: Certificate, document: Mapping[str, Any]) -> Recheck:
     differences, elsewhere, compared = [], [], 0
     for line in dict.fromkeys((*expected, *found)):
         old, new = expected.get(line), found.get(line)
-        if line.split(".")[0] in _UNCHECKED:
-            if old != new and line.split(".")[0] in ("versions", "instruction_set", "machine"):
+        if line.split("/")[0] in _UNCHECKED:
+            if old != new and line.split("/")[0] in ("versions", "instruction_set", "machine"):
                 elsewhere.append(Difference(line, old, new))
             continue
         compared += 1
@@ -276,17 +282,17 @@ def tolerance(line: str, document: Mapping[str, Any]) -> float:
     """
     r = ROUNDING_MARGIN * float(document["rounding"])
     before, after = (abs(float(document["perplexity"][n])) for n in ("original", "converted"))
-    if line == "perplexity.converted":
+    if line == "perplexity/converted":
         return SAME_BITS * after
-    if line == "perplexity.original":
+    if line == "perplexity/original":
         return r * before
-    if line == "perplexity.relative_change":
+    if line == "perplexity/relative_change":
         return r * after / before
     if line == "kl_divergence":
         return r
     if line in ("top1_agreement", "close_calls"):
         return max(float(document["close_calls"]), 1 / int(document["tokens"]))
-    if line.startswith("layers.") and line.endswith((".local", ".accumulated")):
+    if line.startswith("layers/") and line.endswith(("/local", "/accumulated")):
         return LAYER_TOLERANCE
     return 0.0
 
@@ -326,4 +332,4 @@ def flatten(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         else:
             yield where, value
             continue
-        stack += [(f"{where}.{n}" if where else n, v) for n, v in reversed(inner)]
+        stack += [(f"{where}/{n}" if where else n, v) for n, v in reversed(inner)]
