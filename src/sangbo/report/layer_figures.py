@@ -241,7 +241,7 @@ def _draw_balance(axes: Axes, inspection: Inspection) -> None:
         axes.scatter(
             [100 * v.synaptic_operations / spikes for v in group],
             [100 * (v.divergence or 0) / total for v in group],
-            s=22, color=f"C{index}", alpha=0.8, linewidth=0,
+            s=22, color=f"C{index}", alpha=0.8, linewidth=0, label=part,
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -251,16 +251,18 @@ def _draw_balance(axes: Axes, inspection: Inspection) -> None:
     axes.plot([low, high], [low, high], color="#90a4ae", linewidth=0.8, linestyle=":", zorder=0)
     for part in _rows(sent):
         view = max((v for v in sent if v.place.part == part), key=lambda v: v.divergence or 0)
-        where = part if view.place.block is None else f"{part}, block {view.place.block}"
         axes.annotate(
-            where, (100 * view.synaptic_operations / spikes, 100 * (view.divergence or 0) / total),
-            textcoords="offset points", xytext=(0, 7), ha="center", fontsize=7.5, color=_INK,
+            _column(view.place),
+            (100 * view.synaptic_operations / spikes, 100 * (view.divergence or 0) / total),
+            textcoords="offset points", xytext=(4, 4), fontsize=7.5, color=_INK,
         )  # fmt: skip
     axes.set_xlabel("accumulates, % of all", fontsize=8.5)
     axes.set_ylabel("predicted loss, % of all", fontsize=8.5)
     axes.tick_params(labelsize=8)
     axes.grid(visible=True, alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=7.5, frameon=False, loc="upper left", title="most lossy block named",
+                title_fontsize=7.5)  # fmt: skip
 
 
 def _rows(views: Sequence[View]) -> list[str]:
