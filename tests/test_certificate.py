@@ -192,7 +192,8 @@ def test_predictions_that_are_not_finite_are_refused() -> None:
     [
         ({"format": 7}, "format"), ({"tokens": "many"}, "tokens"), ({"tokens": 2**40}, "tokens"),
         ({"context": 0}, "context"), ({"rounding": 1.0}, "rounding"),
-        ({"rounding": float("inf")}, "rounding"), ({"engines": {"abacus": {}}}, "engines"),
+        ({"rounding": float("inf")}, "rounding"), ({"close_calls": 1.0}, "close_calls"),
+        ({"engines": {"abacus": {}}}, "engines"),
         ({"engines": {"native": {"tokens": -1}}}, "native"), ({"engines": 5}, "engines"),
         ({"text": {"kind": "sung"}}, "text"), ({"passed": "yes"}, "passed"),
         ({"perplexity": {"original": 0.0, "converted": 5.0}}, "perplexity/original"),

@@ -37,6 +37,8 @@ from sangbo.verify import (
 
 LARGEST_ROUNDING = 1e-3
 """Most that a certificate may claim for rounding, in nats: above that it justifies anything."""
+LARGEST_CLOSE = 0.05
+"""Largest share of close calls that a certificate may claim, for the same reason."""
 SAME_BITS = 1e-9
 """Relative difference of a float64 figure computed from the same bits by another mathematics
 library: its exp and log may differ in the last of 16 digits, summed over all tokens."""
@@ -180,6 +182,10 @@ def check_certificate(document: Any) -> None:
     if not 0 <= leaves["rounding"] <= LARGEST_ROUNDING:
         raise CertificateError(
             f"expected rounding of 0 to {LARGEST_ROUNDING} nats, found {leaves['rounding']}"
+        )
+    if not 0 <= leaves["close_calls"] <= LARGEST_CLOSE:
+        raise CertificateError(
+            f"expected close_calls of 0 to {LARGEST_CLOSE}, found {leaves['close_calls']}"
         )
     if leaves["text/kind"] not in (WRITTEN, GIVEN):
         raise CertificateError(f"expected a text {WRITTEN} or {GIVEN}, found another kind")
