@@ -1,6 +1,7 @@
 #include "counts.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace sangbo {
 
@@ -24,78 +25,135 @@ void SparseCounts::grow() {
   }
 }
 
-template <class Count>
 template <class Level>
-void Batch<Count>::add(const Level* levels, std::size_t count, std::uint64_t times) {
-  if (tally_ == nullptr) {
-    return;
+void Tally::add(const Level* levels, std::size_t count, std::uint64_t times) {
+  constexpr std::uint32_t kLargest = 0xffff;
+  const auto magnitude = [](Level level) {
+    const std::int32_t n = level;
+    return static_cast<std::uint32_t>(n < 0 ? -n : n);
+  };
+  if (pending_ == nullptr) {
+    pending_ = std::make_unique_for_overwrite<std::uint16_t[]>(kPending);
   }
-  const auto once = static_cast<Count>(times);
-  constexpr std::size_t kBlock = 64;
-  std::array<std::uint32_t, kBlock> magnitudes;
-  for (std::size_t from = 0; from < count; from += kBlock) {
-    const std::size_t size = std::min(kBlock, count - from);
+  while (count > 0) {
+    if (waiting_ == kPending) {
+      settle();
+    }
+    const std::size_t size = std::min(count, kPending - waiting_);
+    std::uint16_t* to = pending_.get() + waiting_;
     std::uint32_t any = 0;
     for (std::size_t i = 0; i < size; ++i) {
-      const std::int32_t n = levels[from + i];
-      magnitudes[i] = static_cast<std::uint32_t>(n < 0 ? -n : n);
-      any |= magnitudes[i];
+      any |= magnitude(levels[i]);
+      to[i] = static_cast<std::uint16_t>(magnitude(levels[i]));
     }
-    if (any == 0) {
-      tables_[0][0] += static_cast<Count>(size * once);
-    } else if (any < Tally::kSmall) {
-      std::size_t i = 0;
-      for (; i + 4 <= size; i += 4) {
-        tables_[0][magnitudes[i]] += once;
-        tables_[1][magnitudes[i + 1]] += once;
-        tables_[2][magnitudes[i + 2]] += once;
-        tables_[3][magnitudes[i + 3]] += once;
-      }
-      for (; i < size; ++i) {
-        tables_[0][magnitudes[i]] += once;
-      }
-    } else {
+    seen_ |= any;
+    std::size_t kept = size;
+    if (any > kLargest) {
+      kept = 0;
       for (std::size_t i = 0; i < size; ++i) {
-        if (magnitudes[i] < Tally::kSmall) {
-          tables_[i % 4][magnitudes[i]] += once;
+        if (magnitude(levels[i]) > kLargest) {
+          sparse_.add(magnitude(levels[i]), times);
         } else {
-          tally_->add_large(magnitudes[i], times);
+          to[kept++] = static_cast<std::uint16_t>(magnitude(levels[i]));
         }
       }
     }
+    waiting_ += kept;
+    if (!blocks_.empty() && blocks_.back().times == times) {
+      blocks_.back().count += kept;
+    } else {
+      blocks_.push_back({kept, times});
+    }
+    levels += size;
+    count -= size;
   }
 }
 
-template <class Count>
-Batch<Count>::~Batch() {
-  if (tally_ != nullptr) {
-    for (std::size_t m = 0; m < Tally::kSmall; ++m) {
-      tally_->add_small(
-          m, std::uint64_t{tables_[0][m]} + tables_[1][m] + tables_[2][m] + tables_[3][m]);
+template void Tally::add(const std::int32_t*, std::size_t, std::uint64_t);
+template void Tally::add(const std::int16_t*, std::size_t, std::uint64_t);
+
+void Tally::settle() {
+  // Few tokens ask for the same tally, so its table is far away in memory: count here, and read the
+  // table once from end to end. Small magnitudes have four places, so that equal neighbours do not
+  // wait for each other's store.
+  std::array<std::array<std::uint64_t, kSmall>, 4> small{};
+  std::array<std::uint64_t, kDense> large;
+  const std::size_t reach =
+      std::min(kDense, std::max(kSmall, std::bit_ceil(seen_ + std::size_t{1})));
+  std::fill_n(large.begin(), reach, 0);
+  constexpr std::size_t kChunk = 64;
+  const std::uint16_t* next = pending_.get();
+  for (const Block& block : blocks_) {
+    const std::uint64_t times = block.times;
+    for (std::size_t left = block.count; left > 0;) {
+      const std::size_t size = std::min(left, kChunk);
+      std::uint32_t any = 0;
+      for (std::size_t i = 0; i < size; ++i) {
+        any |= next[i];
+      }
+      if (any == 0) {
+        small[0][0] += size * times;
+      } else if (any < kSmall && size == kChunk) {
+        for (std::size_t i = 0; i < kChunk; i += 4) {
+          small[0][next[i]] += times;
+          small[1][next[i + 1]] += times;
+          small[2][next[i + 2]] += times;
+          small[3][next[i + 3]] += times;
+        }
+      } else {
+        for (std::size_t i = 0; i < size; ++i) {
+          if (next[i] < kDense) {
+            large[next[i]] += times;
+          } else {
+            sparse_.add(next[i], times);
+          }
+        }
+      }
+      next += size;
+      left -= size;
     }
   }
-}
-
-template class Batch<std::uint32_t>;
-template class Batch<std::uint64_t>;
-template void Batch<std::uint32_t>::add(const std::int32_t*, std::size_t, std::uint64_t);
-template void Batch<std::uint32_t>::add(const std::int16_t*, std::size_t, std::uint64_t);
-template void Batch<std::uint64_t>::add(const std::int32_t*, std::size_t, std::uint64_t);
-
-void Tally::merge_into(std::map<std::int64_t, std::uint64_t>& into) const {
+  dense_.resize(std::max(dense_.size(), reach));
   for (std::size_t m = 0; m < kSmall; ++m) {
-    if (small_[m] != 0) {
-      into[static_cast<std::int64_t>(m)] += small_[m];
+    large[m] += small[0][m] + small[1][m] + small[2][m] + small[3][m];
+  }
+  for (std::size_t m = 0; m < reach; ++m) {
+    dense_[m] += large[m];
+  }
+  waiting_ = 0;
+  seen_ = 0;
+  blocks_.clear();
+}
+
+void Tally::take(std::map<std::int64_t, std::uint64_t>& into) {
+  settle();
+  for (std::size_t m = 0; m < dense_.size(); ++m) {
+    if (dense_[m] != 0) {
+      into[static_cast<std::int64_t>(m)] += dense_[m];
     }
   }
-  large_.each([&into](std::uint32_t magnitude, std::uint64_t times) { into[magnitude] += times; });
+  sparse_.each([&into](std::uint32_t magnitude, std::uint64_t times) { into[magnitude] += times; });
+  *this = Tally();
+}
+
+void Counts::settle(std::atomic<std::size_t>& next) {
+  constexpr std::size_t kGrain = 16;
+  const std::size_t tallies = tallies_.front().size();
+  const std::size_t all = tallies * tallies_.size();
+  for (std::size_t at = next.fetch_add(kGrain); at < all; at = next.fetch_add(kGrain)) {
+    for (std::size_t i = at; i < std::min(all, at + kGrain); ++i) {
+      Tally& tally = tallies_[i / tallies][i % tallies];
+      if (tally.ripe()) {
+        tally.settle();
+      }
+    }
+  }
 }
 
 std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> Counts::take(std::size_t index) {
   std::map<std::int64_t, std::uint64_t> all;
   for (auto& thread : tallies_) {
-    thread[index].merge_into(all);
-    thread[index] = Tally();
+    thread[index].take(all);
   }
   std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> result;
   for (const auto& [magnitude, count] : all) {

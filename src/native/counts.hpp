@@ -1,17 +1,19 @@
 // Histograms of the magnitudes of levels, filled while a program runs.
 #pragma once
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <utility>
 #include <vector>
 
 namespace sangbo {
 
-// Counts of magnitudes that are too many for a table: open addressing, at most half full. Levels of
-// sensitive layers have thousands of different magnitudes; a tree took 40 ns for each of them.
+// Counts of magnitudes that are too large for a table: open addressing, at most half full.
 class SparseCounts {
  public:
   // `times` is 1 or more.
@@ -45,50 +47,61 @@ class SparseCounts {
   std::size_t used_ = 0;
 };
 
+// Counts magnitudes of levels. A row of a decode step is too short to count well: its magnitudes
+// are kept until there are some thousands, then counted in tables that the core's nearest cache
+// holds.
 class Tally {
  public:
-  static constexpr std::size_t kSmall = 256;
-
-  void add_small(std::size_t magnitude, std::uint64_t times) { small_[magnitude] += times; }
-  void add_large(std::uint32_t magnitude, std::uint64_t times) { large_.add(magnitude, times); }
-  void merge_into(std::map<std::int64_t, std::uint64_t>& into) const;
-
- private:
-  std::array<std::uint64_t, kSmall> small_{};
-  SparseCounts large_;
-};
-
-// Counts the levels of one block of work, then adds them to a tally: four tables side by side, so
-// that equal neighbours do not wait for each other's store. `Count` must hold what a block counts.
-template <class Count>
-class Batch {
- public:
-  // Without a tally nothing is counted.
-  explicit Batch(Tally* tally) : tally_(tally) {
-    if (tally != nullptr) {
-      tables_ = {};
+  // Says that so many levels will be added soon: where they will wait is far away in memory.
+  void expect(std::size_t count) const {
+    const std::size_t end = std::min(waiting_ + count, kPending);
+    for (std::size_t i = waiting_; pending_ != nullptr && i < end; i += 32) {
+      __builtin_prefetch(pending_.get() + i, 1);
     }
   }
-  Batch(const Batch&) = delete;
-  Batch& operator=(const Batch&) = delete;
-  ~Batch();
-
   // Counts each of `count` levels `times` times.
   template <class Level>
   void add(const Level* levels, std::size_t count, std::uint64_t times = 1);
+  // Whether so many magnitudes wait that it is worth while to count them.
+  [[nodiscard]] bool ripe() const { return waiting_ >= kPending / 2; }
+  // Counts the magnitudes that wait.
+  void settle();
+  // Adds all counts, and forgets them.
+  void take(std::map<std::int64_t, std::uint64_t>& into);
 
  private:
-  Tally* tally_;
-  std::array<std::array<Count, Tally::kSmall>, 4> tables_;
+  static constexpr std::size_t kPending = 8192;
+  static constexpr std::size_t kSmall = 256;   // magnitudes that have four places while counted
+  static constexpr std::size_t kDense = 4096;  // magnitudes that have a place in a table
+
+  // Consecutive waiting magnitudes, each to be counted `times` times.
+  struct Block {
+    std::size_t count;
+    std::uint64_t times;
+  };
+  std::unique_ptr<std::uint16_t[]> pending_;
+  std::size_t waiting_ = 0;
+  std::uint32_t seen_ = 0;  // the bits of all waiting magnitudes
+  std::vector<Block> blocks_;
+  std::vector<std::uint64_t> dense_;
+  SparseCounts sparse_;
 };
 
 // What a ledger needs of the runs that counted into it.
 class Counts {
  public:
-  Counts(unsigned threads, std::size_t tallies, std::size_t domains)
-      : tallies_(threads, std::vector<Tally>(tallies)), totals_(domains + 2) {}
+  Counts(unsigned threads, std::size_t tallies, std::size_t domains) : totals_(domains + 2) {
+    for (unsigned t = 0; t < threads; ++t) {
+      tallies_.emplace_back(tallies);
+    }
+  }
+  Counts(const Counts&) = delete;
+  Counts& operator=(const Counts&) = delete;
 
   Tally* tally(unsigned thread, std::size_t index) { return &tallies_[thread][index]; }
+
+  // After the last stage of a run, called by every thread: shares out the tallies that are ripe.
+  void settle(std::atomic<std::size_t>& next);
 
   // Magnitudes and how often each was seen, of one tally over all threads; then forgets them.
   std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> take(std::size_t index);

@@ -373,6 +373,7 @@ void Program::run(const Call& call) {
   for (const auto& digits : digits_) {
     digits->choose();
   }
+  runs_ += 1;
   std::uint64_t causal = 0;
   std::uint64_t full = 0;
   for (const Segment& segment : call.segments) {

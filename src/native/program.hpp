@@ -228,6 +228,7 @@ class Program {
   std::size_t tallies_ = 0;  // beside one for each value
   std::map<ValueId, std::size_t> attention_tally_;
   int externals_ = 0;
+  std::uint64_t runs_ = 0;
   std::mutex running_;
   Buffer workspace_;
 };

@@ -109,6 +109,13 @@ void Run::work(unsigned thread) {
       return;
     }
   }
+  if (call_.counts != nullptr) {
+    try {
+      call_.counts->settle(next_tally_);
+    } catch (const std::bad_alloc&) {
+      fail(Fault::kMemory, 0);
+    }
+  }
 }
 
 void Run::check() const {

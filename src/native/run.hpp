@@ -41,6 +41,12 @@ class Run {
     return *at<std::int32_t>(plain(value), row);
   }
 
+  // Whether to look at the levels of this row when digits are chosen: one row in eight, also where
+  // every run has but one.
+  [[nodiscard]] bool samples(std::size_t row) const {
+    return kernels().counts_bits && (program_.runs_ + row) % 8 == 0;
+  }
+
   // Bits of the low digits of an encoding, the same throughout the run.
   [[nodiscard]] int low_bits(const Encoding& e) const {
     return kernels().counts_bits ? program_.digits(e.digits).bits() : 7;
@@ -81,6 +87,7 @@ class Run {
   std::vector<std::size_t> starts_;
   std::vector<Buffer> scratch_;
   std::vector<std::atomic<std::size_t>> next_;  // item of each job
+  std::atomic<std::size_t> next_tally_{0};
   Barrier barrier_;
   std::atomic<std::uint64_t> fault_{~std::uint64_t{0}};  // value << 32 | fault
   std::atomic<bool> interrupted_{false};

@@ -1,7 +1,8 @@
 """What was counted while a network ran: enough to price it with any code, split and chip.
 
 For a split by value the histogram of |n| is a sufficient statistic, so a ledger holds histograms
-and sums, never spike trains.
+and sums, never spike trains. What coarser splits need beside them is kept on request; see
+`sangbo.tallies`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sangbo.codes import LARGEST_MAGNITUDE
+from sangbo import tallies
+from sangbo.codes import CODES, LARGEST_MAGNITUDE
 from sangbo.errors import LedgerError
+from sangbo.tallies import Tallies, Tally
 
 Counts = NDArray[np.int64]
 FORMAT = 1
@@ -129,11 +132,13 @@ class Ledger:
         neurons: histogram of |n| of every neuron layer; each level is one encoding.
         operations: counts of every synaptic operation by name. Attention holds two products:
             ``NAME.scores`` (query × key) and ``NAME.mix`` (probability × value).
+        tallies: sums per group of levels, in a ledger that was begun with them.
     """
 
     samples: int = 0
     neurons: dict[str, Histogram] = field(default_factory=dict)
     operations: dict[str, SynapticCount] = field(default_factory=dict)
+    tallies: Tallies | None = None
 
     def neuron(self, name: str) -> Histogram:
         """The histogram of neuron layer ``name``, begun if new."""
@@ -155,11 +160,61 @@ class Ledger:
         for name in self.operations.keys() & other.operations.keys():
             count = other.operations[name]
             self.operations[name].expect(count.source, count.weight_bytes)
+        if self.tallies is not None:
+            self.tallies.expect(other.tallies)
+        elif other.tallies is not None:
+            other.tallies.expect(None)
         self.samples += other.samples
         for name, histogram in other.neurons.items():
             self.neuron(name).merge(histogram)
         for name, count in other.operations.items():
             self.operation(name, count.source, count.weight_bytes).merge(count)
+        if self.tallies is not None and other.tallies is not None:
+            self.tallies.merge(other.tallies)
+
+    def pairs(self) -> dict[str, Histogram]:
+        """Histogram of |n| over all pairs of each neuron layer that some operation consumes."""
+        found: dict[str, Histogram] = {}
+        for count in self.operations.values():
+            found.setdefault(count.source, Histogram()).merge(count.pairs)
+        return found
+
+    def groups(self, split: str) -> dict[str, Tally]:
+        """Sums over every group that ``split`` sends to one side, by neuron layer.
+
+        A split by value has one group for each magnitude, ascending.
+
+        Raises:
+            LedgerError: where there is no such split, or nobody asked for its tallies.
+        """
+        if not tallies.split(split).tallied:
+            whole = split != "value"
+            return {
+                source: by_magnitude(self.neurons.get(source, Histogram()), pairs, whole=whole)
+                for source, pairs in self.pairs().items()
+            }
+        if self.tallies is None or split not in self.tallies.layers:
+            raise LedgerError(f"expected a ledger with tallies by {split}, found none")
+        return self.tallies.layers[split]
+
+    def check_tallies(self) -> None:
+        """Raise `LedgerError` unless the tallies sum up to what the histograms hold."""
+        if self.tallies is None:
+            return
+        whole = self.groups("layer")
+        for name, layers in self.tallies.layers.items():
+            if layers.keys() != whole.keys():
+                raise LedgerError(
+                    f"expected tallies by {name} of the {len(whole)} neuron layers that send to "
+                    f"targets, found {len(layers)} layers"
+                )
+            for source, tally in layers.items():
+                expected, found = whole[source].joined(), tally.joined()
+                if expected != found:
+                    raise LedgerError(
+                        f"expected tallies of {source!r} by {name} to sum up to "
+                        f"{expected.sums.tolist()}, found {found.sums.tolist()}"
+                    )
 
     def to_dict(self) -> dict[str, Any]:
         """The ledger as JSON values."""
@@ -179,7 +234,7 @@ class Ledger:
                 }
                 for name, c in self.operations.items()
             },
-        }
+        } | ({} if self.tallies is None else {"tallies": self.tallies.to_dict()})
 
     @classmethod
     def from_dict(cls, document: Any) -> Self:
@@ -187,15 +242,19 @@ class Ledger:
         try:
             if document["format"] != FORMAT:
                 raise LedgerError(f"expected a ledger of format {FORMAT}, found another")
-            return cls(
+            groups = document.get("tallies")
+            ledger = cls(
                 samples=_whole(document["samples"]),
                 neurons={str(n): _decode(h) for n, h in document["neurons"].items()},
                 operations={str(n): _count(c) for n, c in document["operations"].items()},
+                tallies=None if groups is None else Tallies.from_dict(groups),
             )
         except KeyError as error:
             raise LedgerError(f"expected a key {error} in a ledger, found none") from None
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, OverflowError) as error:
             raise LedgerError(f"expected a ledger, found something malformed: {error}") from None
+        ledger.check_tallies()
+        return ledger
 
     @classmethod
     def loads(cls, text: str | bytes) -> Self:
@@ -218,6 +277,23 @@ def _tally(places: Counts, times: int | Counts) -> Counts:
     tally = np.zeros(int(places.max(initial=-1)) + 1, np.int64)
     np.add.at(tally, places, times)  # bincount would weigh in float64
     return tally
+
+
+def by_magnitude(sent: Histogram, pairs: Histogram, *, whole: bool = False) -> Tally:
+    """One group for each magnitude that either histogram holds, or all of them in one."""
+    magnitudes = np.array(sorted(sent.counts.keys() | pairs.counts.keys()), np.int64)
+    try:
+        times = np.array(
+            [[h.counts.get(m, 0) for h in (sent, pairs)] for m in magnitudes.tolist()], np.int64
+        ).reshape(-1, 2)
+    except OverflowError:
+        raise LedgerError(f"expected counts up to {_LARGEST_COUNT}, found larger ones") from None
+    spikes = np.stack([code.spikes(magnitudes) for code in CODES.values()], -1)
+    if times.size and float(times.max()) * float(spikes.max()) > _LARGEST_COUNT:
+        raise LedgerError(f"expected sums of spikes up to {_LARGEST_COUNT}, found larger ones")
+    each = np.concatenate([np.ones_like(magnitudes)[:, np.newaxis], spikes], 1)
+    tally = Tally(times[:, :, np.newaxis] * each[:, np.newaxis], spikes)
+    return tally.joined() if whole else tally
 
 
 def _encode(histogram: Histogram) -> list[list[int]]:

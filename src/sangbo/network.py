@@ -124,10 +124,25 @@ class Network:
         """The reply to ``prompt`` in one piece; see `stream`."""
         return "".join(self.stream(prompt, max_tokens=max_tokens, sampling=sampling))
 
-    def price(self, chip: str, *, code: str | None = None) -> list[chips.Price]:
-        """Dense, spiking and complementary price per token on ``chip``, from the stored ledger."""
-        name = code or self.conversion.get("settings", {}).get("code", "csd")
-        return chips.price(self.ledger, chips.load(chip), code=name)
+    @property
+    def code(self) -> str:
+        """Spike code that the network was converted for."""
+        return str(self.conversion.get("settings", {}).get("code", "csd"))
+
+    @property
+    def split(self) -> str:
+        """Split that the network was converted for."""
+        return str(self.conversion.get("settings", {}).get("split", "value"))
+
+    def price(
+        self, chip: str, *, code: str | None = None, split: str = "value"
+    ) -> list[chips.Price]:
+        """Dense, spiking and complementary price per token on ``chip``, from the stored ledger.
+
+        The stored ledger has no tallies, so ``split`` is by value or by layer; for the others see
+        `sangbo.splits`.
+        """
+        return chips.price(self.ledger, chips.load(chip), code=code or self.code, split=split)
 
     def save(self, folder: Path) -> None:
         """Write everything into the existing ``folder``."""

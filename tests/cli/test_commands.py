@@ -107,6 +107,24 @@ def test_price_needs_no_run(model: Path) -> None:
     assert compute["complementary"] <= min(compute["dense"], compute["spiking"])
 
 
+def test_price_compares_splits(model: Path, tmp_path: Path) -> None:
+    prose = tmp_path / "prose.txt"
+    prose.write_text("ABCDEFGH" * 12)
+    common = ("price", model, "--chip", "horowitz-45nm", "--tile", "4x8", "--tokens", 40)
+    found = answer(*common, "--split", "all", "--code", "rate", "--text", prose)
+    splits = ["value", "token", "channel", "tile", "layer"]
+    assert [s["split"] for s in found["splits"]] == splits
+    assert [e["split"] for e in found["entries"]] == ["none", "none", *splits]
+    compute = {s["split"]: s["energy_pj"]["compute"] for s in found["splits"]}
+    assert all(compute["value"] <= e <= compute["layer"] * (1 + 1e-9) for e in compute.values())
+    assert len({s["energy_pj"]["memory"] for s in found["splits"]}) == 1
+    named = answer(*common, "--split", "tile", "--split", "layer")
+    assert [s["split"] for s in named["splits"]] == ["value", "tile", "layer"]
+    shown = sangbo_command(*common, "--split", "token").stdout
+    assert "complementary by token" in shown
+    assert "given up" in shown
+
+
 def test_models_and_chips_list_what_there_is() -> None:
     entry = answer("models")["models"][0]
     assert set(entry) >= {"name", "task", "family", "bytes", "licence", "source", "sha256"}
@@ -184,6 +202,12 @@ def test_bad_input_is_one_line(model: Path, tmp_path: Path) -> None:
     assert "shorter than the context" in error("run", model, "--prompt", "A" * 64)
     assert "pentium" in error("price", model, "--chip", "pentium")
     assert "morse" in error("price", model, "--code", "morse")
+    assert "pentium" in error("price", model, "--chip", "pentium", "--split", "all")
+    assert "'row'" in error("price", model, "--split", "row")
+    assert "ROWSxCHANNELS" in error("price", model, "--split", "tile", "--tile", "many")
+    assert "divide 256" in error("price", model, "--split", "tile", "--tile", "3x4")
+    assert "at least 4 tokens" in error("price", model, "--split", "tile", "--tokens", "1")
+    assert "'row'" in error("convert", "x", "-o", "y", "--split", "row")
     assert "temperature" in error("run", model, "--temperature", -1)
     assert "--weight-bits" in error("convert", "x", "-o", "y", "--weight-bits", "many")
     assert "3" in error("convert", "x", "-o", "y", "--weight-bits", "3")

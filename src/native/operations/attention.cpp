@@ -34,8 +34,7 @@ class Attention final : public Job {
 
   void run(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
     const std::size_t queries = width(run);
-    Tallies tallies{Batch<std::uint64_t>(run.tally(thread, output_, 0)),
-                    Batch<std::uint32_t>(run.tally(thread, output_, 1))};
+    const Tallies tallies{run.tally(thread, output_, 0), run.tally(thread, output_, 1)};
     for (std::size_t item = first; item < last; ++item) {
       std::size_t at = item;
       std::size_t segment = 0;
@@ -49,10 +48,11 @@ class Attention final : public Job {
   }
 
  private:
-  // Query levels, each as often as it meets a visible key; probabilities of visible keys.
+  // Query levels, each as often as it meets a visible key; probabilities of visible keys. Both are
+  // null where nobody wants them.
   struct Tallies {
-    Batch<std::uint64_t> queries;
-    Batch<std::uint32_t> probabilities;
+    Tally* queries;
+    Tally* probabilities;
   };
 
   // Queries of a tile: fewer than 4 only where there would be too few tiles to share out.
@@ -66,7 +66,7 @@ class Attention final : public Job {
   }
 
   void tile(Run& run, unsigned thread, std::size_t segment, std::size_t head, std::size_t first,
-            std::size_t queries, Tallies& tallies) const {
+            std::size_t queries, const Tallies& tallies) const {
     const Segment& of = run.segments()[segment];
     Cache& cache = *of.cache;
     const Cache::Layer& layer = cache.layer(layer_);
@@ -114,7 +114,9 @@ class Attention final : public Job {
       task.visible[task.rows] = visible;
       task.out[task.rows] = run.reals(output_, run.first_row(segment) + row) + channel_of(head, at);
       query += size * element;
-      tallies.queries.add(from, cache_.size, visible);
+      if (tallies.queries != nullptr) {
+        tallies.queries->add(from, cache_.size, visible);
+      }
     }
     run.kernels().attend(task);
     finish(run, task, layer, reach, tallies);
@@ -151,19 +153,22 @@ class Attention final : public Job {
   }
 
   void finish(Run& run, const AttendTask& task, const Cache::Layer& layer, std::int64_t reach,
-              Tallies& tallies) const {
+              const Tallies& tallies) const {
     constexpr std::int64_t kLimit = std::int64_t{1} << 31;
     bool fits = reach * layer.largest_key.load(std::memory_order_relaxed) < kLimit;
     const std::int64_t value = layer.largest_value.load(std::memory_order_relaxed);
     for (int r = 0; r < task.rows; ++r) {
       const std::size_t at = static_cast<std::size_t>(r) * task.stride;
       fits = fits && task.sums[r] * value < kLimit;
+      if (tallies.probabilities == nullptr) {
+        continue;
+      }
       if (task.wide) {
         const auto* levels = static_cast<const std::int32_t*>(task.probabilities) + at;
-        tallies.probabilities.add(levels, task.visible[r]);
+        tallies.probabilities->add(levels, task.visible[r]);
       } else {
         const auto* levels = static_cast<const std::int16_t*>(task.probabilities) + at;
-        tallies.probabilities.add(levels, task.visible[r]);
+        tallies.probabilities->add(levels, task.visible[r]);
       }
     }
     if (!fits) {

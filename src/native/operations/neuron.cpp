@@ -23,15 +23,20 @@ class Neuron final : public RowOperation {
     const std::size_t widest = longest_encoding(value);
     auto* scratch = reinterpret_cast<std::int32_t*>(
         run.scratch(thread, (width + widest) * sizeof(std::int32_t)));
-    Batch<std::uint32_t> batch(run.tally(thread, output_));
+    Tally* tally = run.tally(thread, output_);
     for (std::size_t row = first; row < last; ++row) {
       std::int32_t* levels = value.place >= 0 ? run.plain_levels(output_, row) : scratch;
+      if (tally != nullptr) {
+        tally->expect(value.channels);
+      }
       if (!run.kernels().settle(run.reals(input_, row), inverse_.data(), gains_, lowest_, highest_,
                                 value.channels, levels)) {
         run.fail(Fault::kNotFinite, output_);
         std::fill_n(levels, width, 0);
       }
-      batch.add(levels, value.channels);
+      if (tally != nullptr) {
+        tally->add(levels, value.channels);
+      }
       for (const Encoding& encoding : value.encodings) {
         encode(run, encoding, row, levels, scratch + width);
       }
@@ -39,8 +44,6 @@ class Neuron final : public RowOperation {
   }
 
  private:
-  static constexpr std::size_t kSampled = 8;
-
   static std::size_t longest_encoding(const Value& value) {
     std::size_t longest = 0;
     for (const Encoding& encoding : value.encodings) {
@@ -63,7 +66,7 @@ class Neuron final : public RowOperation {
       }
       source = spread;
     }
-    if (kernels.counts_bits && row % kSampled == 0) {
+    if (run.samples(row)) {
       run.program().digits(e.digits).sample(source, e.padded());
     }
     const std::size_t extras =

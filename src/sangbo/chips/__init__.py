@@ -5,6 +5,7 @@ from sangbo.chips.loading import load, names
 from sangbo.chips.mapping import Access, accesses
 from sangbo.chips.price import Baseline, Energy, Events, Price
 from sangbo.chips.pricing import break_even, price
+from sangbo.chips.splits import Prediction, SplitPrice, compare_splits
 from sangbo.chips.verdict import verdict
 
 __all__ = [
@@ -14,10 +15,13 @@ __all__ = [
     "Energy",
     "Events",
     "MemoryLevel",
+    "Prediction",
     "Price",
     "Quantity",
+    "SplitPrice",
     "accesses",
     "break_even",
+    "compare_splits",
     "load",
     "names",
     "price",

@@ -87,7 +87,7 @@ class Price:
         chip: its name.
         scheme: dense, spiking or complementary.
         code: name of the spike code; nothing sends spikes in the dense scheme.
-        split: ``value`` in the complementary scheme, otherwise ``none``.
+        split: name of the split in the complementary scheme, otherwise ``none``.
         largest_spiking: largest magnitude that took the spiking side.
         most_spikes: most spikes of any level that took the spiking side.
         dense_fraction: share of products with a nonzero level that went to the dense side.
@@ -104,7 +104,7 @@ class Price:
     chip: str
     scheme: Scheme
     code: str
-    split: Literal["value", "none"]
+    split: str
     largest_spiking: int
     most_spikes: int
     dense_fraction: float

@@ -1,13 +1,13 @@
-"""Prices a ledger on a chip: dense, spiking, or split by value between the two.
+"""Prices a ledger on a chip: dense, spiking, or split between the two.
 
 For a level n with code c, fan-out F and s = spikes_c(|n|):
 
 * dense side: F·E_mac, zeros included;
 * spiking side: s·(F·E_accumulate + E_spike + E_transport); nothing for n = 0. A code whose receiver
   multiplies pays E_mac in place of E_accumulate;
-* complementary: a level takes the spiking side iff that is cheaper. Both sides feed the same sum,
-  so this choice changes no result, and compute is never dearer than the better of the two. At
-  equal price it takes the dense side.
+* complementary: a level, or the group of levels that a coarser split keeps together, takes the
+  spiking side iff that is cheaper. Both sides feed the same sum, so this choice changes no result,
+  and compute is never dearer than the better of the two. At equal price it takes the dense side.
 
 Every scheme also pays neuron updates and rescales, and the memory of `sangbo.chips.mapping`, which
 is the same for all three. On a stepped chip spikes make neurons update in every step, which no
@@ -16,6 +16,7 @@ choice of side undoes: the bound on complementary compute holds where execution 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +25,13 @@ from sangbo import codes
 from sangbo.chips.chip import Chip
 from sangbo.chips.mapping import Access, accesses, check, weight_bytes
 from sangbo.chips.price import SCHEMES, Baseline, Energy, Events, Price, Scheme
+from sangbo.chips.sides import Mask, SidePrices, side_prices
 from sangbo.codes import Code
 from sangbo.ledger import Ledger
+from sangbo.tallies import COLUMN, NONZERO, PAIRS, SENT, TOTAL, Tally
 
 WIDEST_DENSE = 127
 """Largest magnitude that one 8-bit operand of a MAC holds with its sign."""
-
-_TIE = 1e-9
-"""Relative difference below which two prices are equal, and a level goes to the dense side: 3 × 0.1
-pJ must not be dearer than 0.3 pJ because of binary fractions."""
 
 
 @dataclass(slots=True)
@@ -49,30 +48,30 @@ class _Tally:
     largest_spiking: int = 0
     most_spikes: int = 0
 
-    def add(self, magnitude: int, spikes: int, levels: int, pairs: int, dense: bool) -> None:
-        """Count ``levels`` levels of one magnitude that meet ``pairs`` weights on one side."""
-        if magnitude:
-            self.pairs += pairs
-            self.levels += levels
-        if dense:
-            self.macs += pairs
-            if magnitude:
-                self.dense_pairs += pairs
-                self.dense_levels += levels
-            return
-        self.synaptic_operations += spikes * pairs
-        self.spikes += spikes * levels
-        self.largest_spiking = max(self.largest_spiking, magnitude)
-        self.most_spikes = max(self.most_spikes, spikes)
+    def add(self, groups: Tally, column: int, spiking: Mask) -> None:
+        """Count groups, those in ``spiking`` on the spiking side; ``column`` is the code's."""
+        self.pairs += groups.total(PAIRS, NONZERO)
+        self.levels += groups.total(SENT, NONZERO)
+        self.macs += groups.total(PAIRS, TOTAL, ~spiking)
+        self.dense_pairs += groups.total(PAIRS, NONZERO, ~spiking)
+        self.dense_levels += groups.total(SENT, NONZERO, ~spiking)
+        self.synaptic_operations += groups.total(PAIRS, column, spiking)
+        self.spikes += groups.total(SENT, column, spiking)
+        most = groups.most[spiking].max(axis=0, initial=0)
+        self.largest_spiking = max(self.largest_spiking, int(most[COLUMN["rate"] - 1]))
+        self.most_spikes = max(self.most_spikes, int(most[column - 1]))
 
 
-def price(ledger: Ledger, chip: Chip, *, code: str = "csd", batch: int = 1) -> list[Price]:
+def price(
+    ledger: Ledger, chip: Chip, *, code: str = "csd", split: str = "value", batch: int = 1
+) -> list[Price]:
     """The three schemes of ``ledger`` on ``chip``, per sample.
 
     Args:
         ledger: what a run counted, at least one sample.
         chip: where it would run.
         code: spike code, a name in `sangbo.codes.CODES`.
+        split: which levels take a side together, a name in `sangbo.tallies.SPLITS`.
         batch: rows that share one reading of the weights.
 
     Returns:
@@ -80,32 +79,31 @@ def price(ledger: Ledger, chip: Chip, *, code: str = "csd", batch: int = 1) -> l
         scheme the events are there and the energy is None.
 
     Raises:
-        LedgerError: where the ledger has no samples or does not fit together.
+        LedgerError: where the ledger has no samples, does not fit together, or lacks the tallies
+            of ``split``.
         PriceError: where ``batch`` is not positive.
         CodeError: where there is no such code.
     """
     spike_code = codes.code(code)
     check(ledger, batch)
-    dense, per_target, per_spike = _event_energies(chip, spike_code)
+    prices = side_prices(chip, spike_code)
     available: dict[Scheme, bool] = {
-        "dense": dense is not None,
-        "spiking": per_target is not None,
-        "complementary": dense is not None and per_target is not None,
+        "dense": prices.mac is not None,
+        "spiking": prices.per_target is not None,
+        "complementary": prices.both,
     }
     memory = _by_level(accesses(ledger, chip, batch=batch))
-    baselines = _baselines(ledger, chip, batch) if dense is not None else ()
-    tallies = {
-        scheme: _tally(ledger, spike_code, scheme, dense, per_target, per_spike)
-        for scheme in SCHEMES
-    }
+    baselines = _baselines(ledger, chip, batch) if prices.mac is not None else ()
+    groups = ledger.groups(split)
+    tallies = {scheme: _tally(groups, scheme, prices) for scheme in SCHEMES}
     stepping = None if chip.execution == "folded" else spike_code
     updates = {s: _neuron_updates(ledger, None if s == "dense" else stepping) for s in SCHEMES}
     energies: dict[Scheme, Energy | None] = {}
     for scheme, tally in tallies.items():
         compute = (
-            tally.macs * (dense or 0.0)
-            + tally.synaptic_operations * (per_target or 0.0)
-            + tally.spikes * per_spike
+            tally.macs * (prices.mac or 0.0)
+            + tally.synaptic_operations * (prices.per_target or 0.0)
+            + tally.spikes * prices.per_spike
             + updates[scheme] * (chip.energy("neuron_update") or 0.0)
             + _rescales(ledger, chip)
         )
@@ -116,7 +114,7 @@ def price(ledger: Ledger, chip: Chip, *, code: str = "csd", batch: int = 1) -> l
             chip=chip.name,
             scheme=scheme,
             code=code,
-            split="value" if scheme == "complementary" else "none",
+            split=split if scheme == "complementary" else "none",
             largest_spiking=tally.largest_spiking,
             most_spikes=tally.most_spikes,
             dense_fraction=tally.dense_pairs / tally.pairs if tally.pairs else 0.0,
@@ -147,47 +145,15 @@ def break_even(chip: Chip, operand: str = "int8", total: str = "int32") -> float
     return (chip.arithmetic(f"multiply_{operand}") + add) / add
 
 
-def _event_energies(chip: Chip, code: Code) -> tuple[float | None, float | None, float]:
-    """Energy of a MAC, of one spike at one target, and of one spike sent; None: no such unit."""
-    mac = chip.energy("mac") if chip.dense else None
-    per_target = (mac if code.multiplies else chip.energy("accumulate")) if chip.spiking else None
-    per_spike = (chip.energy("spike") or 0.0) + (chip.energy("transport") or 0.0)
-    return mac, per_target, per_spike
-
-
-def _tally(
-    ledger: Ledger,
-    code: Code,
-    scheme: Scheme,
-    dense: float | None,
-    per_target: float | None,
-    per_spike: float,
-) -> _Tally:
-    """Sends every level of ``ledger`` to its side. Without both units all take the spiking side."""
+def _tally(groups: Mapping[str, Tally], scheme: Scheme, prices: SidePrices) -> _Tally:
+    """Sends every group to its side. Without both units all take the spiking side."""
     tally = _Tally()
-    split = scheme == "complementary" and dense is not None and per_target is not None
-    for source, pairs in _pairs_by_source(ledger).items():
-        levels = ledger.neurons[source].counts
-        magnitudes = sorted(levels.keys() | pairs.keys())
-        spikes = code.spikes(np.array(magnitudes, np.int64)).tolist()
-        for magnitude, count in zip(magnitudes, spikes, strict=True):
-            sent, met = levels.get(magnitude, 0), pairs.get(magnitude, 0)
-            to_dense = scheme == "dense"
-            if split and magnitude:
-                spiking = count * (met * (per_target or 0.0) + sent * per_spike)
-                to_dense = spiking >= met * (dense or 0.0) * (1 - _TIE)
-            tally.add(magnitude, count, sent, met, to_dense)
+    for group in groups.values():
+        spiking = np.full(len(group), scheme != "dense")
+        if scheme == "complementary" and prices.both:
+            spiking = prices.cheaper(group)
+        tally.add(group, prices.column, spiking)
     return tally
-
-
-def _pairs_by_source(ledger: Ledger) -> dict[str, dict[int, int]]:
-    """Products by |n|, summed over the operations that consume each neuron layer."""
-    found: dict[str, dict[int, int]] = {}
-    for count in ledger.operations.values():
-        pairs = found.setdefault(count.source, {})
-        for magnitude, times in count.pairs.counts.items():
-            pairs[magnitude] = pairs.get(magnitude, 0) + times
-    return found
 
 
 def _neuron_updates(ledger: Ledger, stepping: Code | None) -> int:

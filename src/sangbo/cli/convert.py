@@ -24,6 +24,9 @@ def convert(
     levels: Annotated[int | None, typer.Option(help="Largest level that is sent.")] = None,
     cache_bits: Annotated[int, typer.Option(help="8 or 16 for a cached key or value.")] = 16,
     code: Annotated[str, typer.Option(help="Spike code: rate, radix, csd, graded.")] = "csd",
+    split: Annotated[
+        str, typer.Option(help="Split that prices assume: value, token, channel, tile, layer.")
+    ] = "value",
     chip: Annotated[str, typer.Option(help="Chip whose prices decide.")] = "horowitz-45nm",
     budget: Annotated[
         float, typer.Option(help="Divergence that encoding may cost, in nats per token.")
@@ -40,6 +43,7 @@ def convert(
         levels=levels,
         cache_bits=cache_bits,
         code=code,
+        split=split,
         chip=chip,
         budget=budget,
         seed=seed,

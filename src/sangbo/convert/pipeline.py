@@ -220,13 +220,14 @@ def texts(
         opened.graph.values["logits"].channels,
         sequences=settings.sequences,
         length=length,
-        excluded=_control_ids(opened.tokenizer),
+        excluded=control_ids(opened.tokenizer),
         seed=settings.seed,
         progress=progress,
     )
 
 
-def _control_ids(tokenizer: Tokenizer | None) -> set[int]:
+def control_ids(tokenizer: Tokenizer | None) -> set[int]:
+    """Token ids that no text which a network writes may hold."""
     if tokenizer is None:
         return set()
     return {i for text in tokenizer.control_tokens for i in tokenizer.encode(text, control=True)}

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sangbo import codes
+from sangbo import codes, tallies
 from sangbo.errors import ConversionError
 
 DEFAULT_BUDGET = 0.002
@@ -24,6 +24,8 @@ class Settings:
         levels: largest magnitude of a level that is sent, or None for what the layer needs.
         cache_bits: 16 or 8, what one level of a cached key or value takes.
         code: spike code that the thresholds are chosen for.
+        split: split that the network is meant for; see `sangbo.tallies.SPLITS`. It changes no
+            result and no threshold: thresholds are chosen for a split by value.
         chip: chip whose price of spikes and MACs they are chosen for.
         sequences: calibration texts.
         length: tokens in each.
@@ -35,6 +37,7 @@ class Settings:
     levels: int | None = None
     cache_bits: int = 16
     code: str = "csd"
+    split: str = "value"
     chip: str = "horowitz-45nm"
     sequences: int = 8
     length: int = 256
@@ -42,6 +45,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         codes.code(self.code)
+        tallies.split(self.split)
         if self.weight_bits not in (4, 8):
             raise ConversionError(f"expected weights of 4 or 8 bits, found {self.weight_bits}")
         if self.cache_bits not in (8, 16):

@@ -158,6 +158,11 @@ class Native:
             stop: another thread may ``set`` it, and the run ends with `EngineError`, leaving the
                 caches as they were.
         """
+        if ledger is not None and ledger.tallies is not None:
+            raise EngineError(
+                "expected a ledger without tallies, found one with them: the native engine counts "
+                "no groups, the reference engine does"
+            )
         arrays, sizes = self._check_inputs(inputs)
         rows = len(next(iter(arrays)))
         if segments or any(isinstance(o, Attention) for o in self.graph.operations):

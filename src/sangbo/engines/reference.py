@@ -31,6 +31,7 @@ from sangbo.graph import (
     Weight,
 )
 from sangbo.ledger import Ledger
+from sangbo.tallies import Tallies
 
 _ACTIVATIONS = {"silu": numerics.silu, "gelu_tanh": numerics.gelu_tanh}
 _ROW_BLOCK = 256
@@ -172,6 +173,8 @@ def _(operation: Neuron, state: _State) -> Array:
     levels = numerics.encode(x, inverse, operation.lowest, operation.highest)
     if state.ledger is not None:
         state.ledger.neuron(operation.output).add(levels)
+        if state.ledger.tallies is not None:
+            _tally(operation.output, levels, state, state.ledger.tallies)
     return levels
 
 
@@ -247,8 +250,7 @@ def _(operation: Attention, state: _State) -> Array:
         )
         for first in range(start, stop, _ROW_BLOCK):
             last = min(first + _ROW_BLOCK, stop)
-            seen = segment.cache.length + 1 + np.arange(first, last) - start
-            visible = seen if operation.causal else np.full(last - first, len(keys))
+            visible = _visible(operation, segment)[first - start : last - start]
             block = query[first:last].reshape(-1, heads, size)
             mixed = _attend(operation, block, keys, values, visible, state)
             result[first:last] = mixed.reshape(last - first, -1)
@@ -337,6 +339,29 @@ def dequantise(weight: Weight, graph: Graph, rows: Array | None = None) -> Real:
     return reals
 
 
+def _tally(name: str, levels: Levels, state: _State, tallies: Tallies) -> None:
+    """Enter neuron layer ``name`` into ``tallies``, with the targets that its levels meet."""
+    flat = levels.reshape(-1, levels.shape[-1])
+    fan = np.zeros(len(flat), np.int64)
+    consumed = False
+    for consumer in state.graph.operations:
+        if isinstance(consumer, Linear) and consumer.input == name:
+            fan += state.graph.values[consumer.output].channels
+        elif isinstance(consumer, Attention) and consumer.query == name:
+            fan += np.concatenate([_visible(consumer, s) for s in state.segments])
+        else:
+            continue
+        consumed = True
+    if consumed:
+        tallies.count(name, flat, fan)
+
+
+def _visible(operation: Attention, segment: Segment[ReferenceCache]) -> Array:
+    """How many cached rows each row of ``segment`` attends to, its own included."""
+    before, rows = segment.cache.length, segment.rows
+    return before + 1 + np.arange(rows) if operation.causal else np.full(rows, before + rows)
+
+
 def count_linear(operation: Linear, levels: Levels, graph: Graph, ledger: Ledger) -> None:
     """Enter a Linear on ``levels`` (R, K) into ``ledger``."""
     weight = operation.weight
@@ -370,6 +395,11 @@ def count_attention(
     mix = ledger.operation(f"{name}.mix", f"{name}.probability")
     mix.pairs.add(shown, size)
     ledger.neuron(f"{name}.probability").add(shown)
+    if ledger.tallies is not None:
+        fan = np.full(rows, size)
+        ledger.tallies.count(
+            f"{name}.probability", levels, fan, np.broadcast_to(seen, levels.shape)
+        )
     for count, sums, cached in (
         (scores, total * heads, operation.key),
         (mix, rows * heads * size, operation.value),

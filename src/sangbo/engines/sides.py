@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sangbo.codes import Code
 from sangbo.engines.base import Array, Levels
 from sangbo.engines.numerics import check_accumulators, integer_product
+from sangbo.tallies import Split as Groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,49 @@ class Split:
 
     def __call__(self, levels: Levels, weights: Array, largest: int) -> Levels:
         """Exact Σ_i levels[r, i]·weights[o, i] as int32. (R, K), (O, K) → (R, O)."""
-        check_accumulators(levels, largest)
-        small = np.where(np.abs(levels) <= self.largest_spiking, levels, 0)
-        sums = integer_product(levels - small, weights, largest).astype(np.int64)
-        planes, worths = self.code.digits(small)
-        for plane, worth in zip(planes, worths, strict=True):
-            sums += worth * integer_product(plane.astype(np.int32), weights, largest)
-        total: Levels = sums.astype(np.int32)
-        return total
+        spiking = np.abs(levels) <= self.largest_spiking
+        return _both_sides(self.code, spiking, levels, weights, largest)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSplit:
+    """A product that sends whole groups of levels to one side, into one accumulator.
+
+    Attributes:
+        code: how a level becomes spikes.
+        groups: which levels go together.
+        worth: spikes that cost as much as one MAC. A group takes the spiking side iff it has fewer
+            than ``worth`` spikes per level.
+    """
+
+    code: Code
+    groups: Groups
+    worth: float
+
+    def __call__(self, levels: Levels, weights: Array, largest: int) -> Levels:
+        """Exact Σ_i levels[r, i]·weights[o, i] as int32. (R, K), (O, K) → (R, O)."""
+        spiking = np.zeros(levels.shape, np.bool_)
+        high, wide = (max(1, size) for size in levels.shape)
+        for row in range(0, levels.shape[0], self.groups.rows or high):
+            for column in range(0, levels.shape[1], self.groups.channels or wide):
+                group = (
+                    slice(row, row + (self.groups.rows or high)),
+                    slice(column, column + (self.groups.channels or wide)),
+                )
+                spikes = int(self.code.spikes(levels[group]).sum())
+                spiking[group] = spikes < self.worth * levels[group].size
+        return _both_sides(self.code, spiking, levels, weights, largest)
+
+
+def _both_sides(
+    code: Code, spiking: NDArray[np.bool_], levels: Levels, weights: Array, largest: int
+) -> Levels:
+    """The product, with levels in ``spiking`` sent as spikes and the others densely."""
+    check_accumulators(levels, largest)
+    sent = np.where(spiking, levels, 0)
+    sums = integer_product(levels - sent, weights, largest).astype(np.int64)
+    planes, worths = code.digits(sent)
+    for plane, worth in zip(planes, worths, strict=True):
+        sums += worth * integer_product(plane.astype(np.int32), weights, largest)
+    total: Levels = sums.astype(np.int32)
+    return total

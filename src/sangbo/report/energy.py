@@ -59,7 +59,8 @@ def _rows(prices: Sequence[Price], baselines: bool) -> Iterator[tuple[str, ...]]
     for price in prices:
         dense = price.scheme == "dense"
         code = "–" if dense else price.code
-        yield (price.chip, price.scheme, code, *_figures(price.energy, price.dense))
+        by = "" if price.split in ("value", "none") else f" by {price.split}"
+        yield (price.chip, f"{price.scheme}{by}", code, *_figures(price.energy, price.dense))
         for baseline in price.baselines if dense and baselines else ():
             name = f"dense, {baseline.name}"
             yield (price.chip, name, code, *_figures(baseline.energy, price.dense))
@@ -69,11 +70,12 @@ def _figures(energy: Energy | None, dense: float | None) -> tuple[str, str, str,
     if energy is None:
         return (_MISSING, _MISSING, _MISSING, "–")
     relative = f"{energy.total / dense:.3f}" if dense else "–"
-    memory = _format(energy.memory) if energy.levels else _INCLUDED
-    return (_format(energy.compute), memory, _format(energy.total), relative)
+    memory = format_energy(energy.memory) if energy.levels else _INCLUDED
+    return (format_energy(energy.compute), memory, format_energy(energy.total), relative)
 
 
-def _format(picojoules: float) -> str:
+def format_energy(picojoules: float) -> str:
+    """An energy in pJ with the prefix that suits it."""
     for size, unit in _PREFIXES:
         if picojoules >= size:
             return f"{picojoules / size:.3g} {unit}"
