@@ -273,9 +273,12 @@ def _neurons(
         )
         dense = 0.0
         if sent:
-            part = Ledger(ledger.samples, {name: histogram}, sent)
-            complementary = chips.price(part, prices, code=code)[-1]
-            dense = complementary.dense_fraction_levels
+            part = Ledger(samples=ledger.samples, neurons={name: histogram}, operations=sent)
+            dense = next(
+                price.dense_fraction_levels
+                for price in chips.price(part, prices, code=code)
+                if price.scheme == "complementary"
+            )
         views.append(
             NeuronView(
                 name=name,
