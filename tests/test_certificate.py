@@ -181,7 +181,9 @@ def test_rounding_is_small_and_that_of_float32() -> None:
 
 def test_predictions_that_are_not_finite_are_refused() -> None:
     graph = networks.llama()
-    huge = replace(graph, tensors=graph.tensors | {"norm": graph.tensors["norm"] * np.float32(1e5)})
+    huge = replace(
+        graph, tensors={**graph.tensors, "norm": graph.tensors["norm"] * np.float32(1e5)}
+    )
     engines = Reference(graph), Reference(huge)
     with pytest.raises(sangbo.SangboError, match="finite predictions"):
         compare(*engines, [networks.tokens(20)])

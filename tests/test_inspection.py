@@ -110,8 +110,8 @@ def test_the_page_stands_alone(seen: Inspection, tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 4
     assert not re.search(r"(src|href)=\"(?!#|data:)", page)
-    for view in (*seen.neurons, *seen.synaptic):
-        assert view.name.removesuffix(".levels") in page
+    for name in [n.name for n in seen.neurons] + [s.name for s in seen.synaptic]:
+        assert name.removesuffix(".levels") in page
 
 
 def test_a_picture_is_a_png(seen: Inspection) -> None:
