@@ -106,6 +106,7 @@ def test_nothing_that_is_not_a_number_holds(certificate: sangbo.Certificate) -> 
 def test_limits_leave_room_and_never_all() -> None:
     assert layer_limit(0.01, "neuron") == pytest.approx(0.02)
     assert layer_limit(0.01, "synaptic") == pytest.approx(0.03)
+    assert 0 < layer_limit(0.0, "neuron") < 1e-3
     for share in np.linspace(0, 0.999, 50):
         assert share <= layer_limit(share, "neuron") <= layer_limit(share, "synaptic") < 1
 

@@ -28,6 +28,9 @@ LAYER_MARGIN: Mapping[Kind, float] = MappingProxyType({"neuron": 2.0, "synaptic"
 """How many times the local error passes that the conversion measured in a layer. From one text to
 another those of neuron layers move by a fifth, those of attention by two thirds."""
 
+LEAST_LIMIT = 1e-4
+"""Local error that always passes: what was measured as nothing may come to a rounding elsewhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -253,9 +256,9 @@ def layer_limit(recorded: float, kind: Kind) -> float:
     """Largest local error that passes where the conversion measured ``recorded``.
 
     `LAYER_MARGIN` times as much; or half of what is left to lose, where that is less, so that a
-    layer which lost much already cannot lose all.
+    layer which lost much already cannot lose all; but never below `LEAST_LIMIT`.
     """
-    return min(LAYER_MARGIN[kind] * recorded, (1 + recorded) / 2)
+    return max(LEAST_LIMIT, min(LAYER_MARGIN[kind] * recorded, (1 + recorded) / 2))
 
 
 def _excess(limit: Limit) -> float:

@@ -1,8 +1,7 @@
-"""Each pass of a conversion by itself: equalise, quantise, allocate, rewrite."""
+"""Each pass of a conversion by itself: equalise, quantise, rewrite."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import networks
-from sangbo.convert.allocate import allocate
 from sangbo.convert.equalise import equalise, find_seams
-from sangbo.convert.sensitivity import Candidates
-from sangbo.convert.sites import Site, find_sites
+from sangbo.convert.sites import find_sites
 from sangbo.convert.weights import four_bit, per_channel, quantise
 from sangbo.engines import Reference, Segment
 from sangbo.errors import ConversionError
@@ -100,45 +97,6 @@ def test_a_held_grid_is_kept_only_for_four_bits() -> None:
     assert eight["layers.0.mlp.up"].bits == 8
     assert four["layers.0.mlp.gate"].bits == 4
     assert four["embedding"].bits == 8
-
-
-def _candidates(rng: np.random.Generator, sites: int, options: int) -> list[Candidates]:
-    site = Site("x", "sent", 1, -9, 9)
-    return [
-        Candidates(
-            site,
-            np.arange(1, options + 1).astype(np.float32),
-            np.sort(rng.uniform(0, 1, options)),
-            np.sort(rng.uniform(0, 1, options))[::-1].copy(),
-            1.0,
-            1,
-        )
-        for _ in range(sites)
-    ]
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.05, 3))
-def test_allocation_is_on_the_frontier(seed: int, budget: float) -> None:
-    """No choice of all has both less divergence and a lower price than the one taken."""
-    rng = np.random.default_rng(seed)
-    candidates = _candidates(rng, 3, 4)
-    least = sum(float(c.divergence.min()) for c in candidates)
-    if least > budget:
-        with pytest.raises(ConversionError, match="budget of at least"):
-            allocate(candidates, budget)
-        return
-    taken = allocate(candidates, budget)
-    spent, paid = sum(t.divergence for t in taken), sum(t.price for t in taken)
-    assert spent <= budget
-    for choice in itertools.product(range(4), repeat=3):
-        divergence = sum(float(c.divergence[i]) for c, i in zip(candidates, choice, strict=True))
-        price = sum(float(c.price[i]) for c, i in zip(candidates, choice, strict=True))
-        assert divergence >= spent - 1e-9 or price >= paid - 1e-9
-
-
-def test_allocation_refuses_no_budget() -> None:
-    with pytest.raises(ConversionError, match="above zero, found 0"):
-        allocate([], 0)
 
 
 def test_sites_cover_every_product_with_its_fan_out() -> None:

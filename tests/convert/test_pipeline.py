@@ -10,9 +10,13 @@ import pytest
 import networks
 import sangbo
 from sangbo import Settings
+from sangbo.convert.calibrate import self_generated
+from sangbo.convert.weights import four_bit
 from sangbo.engines import Reference
 from sangbo.errors import ConversionError, GraphError
 from sangbo.files import replaced_folder
+from sangbo.graph import Linear
+from sangbo.progress import silent
 from sangbo.sources import Source
 from sangbo.verify import compare
 
@@ -26,7 +30,7 @@ def source(family: Any = networks.llama, **options: Any) -> Source:
 @pytest.mark.parametrize("family", [networks.llama, networks.gpt2])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_conversion_is_deterministic(family: Any, bits: int) -> None:
-    settings = replace(SMALL, weight_bits=bits, budget=0.05)
+    settings = replace(SMALL, weight_bits=bits, budget="perplexity=5%")
     first, second = (sangbo.convert(source(family), settings=settings) for _ in range(2))
     assert first.graph.sha256() == second.graph.sha256()
     assert first.ledger == second.ledger
@@ -41,7 +45,8 @@ def test_the_divergence_is_what_was_predicted(family: Any) -> None:
     passages = [networks.tokens(60, seed) for seed in range(8)]
     fine = replace(SMALL, sequences=12, length=60)
     tight, loose = (
-        sangbo.convert(Source(original), settings=replace(fine, budget=b)) for b in (1e-3, 2e-2)
+        sangbo.convert(Source(original), settings=replace(fine, budget=f"perplexity={b}"))
+        for b in (1e-3, 2e-2)
     )
     found = [
         compare(Reference(original), Reference(n.graph), passages).kl_divergence
@@ -55,9 +60,9 @@ def test_the_divergence_is_what_was_predicted(family: Any) -> None:
 
 def test_a_looser_budget_never_costs_more_spikes() -> None:
     spikes = [
-        sangbo.convert(source(), settings=replace(SMALL, budget=b)).conversion["summary"][
-            "spikes_per_value"
-        ]
+        sangbo.convert(source(), settings=replace(SMALL, budget=f"perplexity={b}")).conversion[
+            "summary"
+        ]["spikes_per_value"]
         for b in (0.003, 0.03, 0.3)
     ]
     assert spikes == sorted(spikes, reverse=True)
@@ -65,7 +70,7 @@ def test_a_looser_budget_never_costs_more_spikes() -> None:
 
 
 def test_levels_bound_what_is_sent() -> None:
-    network = sangbo.convert(source(), settings=replace(SMALL, budget=1.0, levels=7))
+    network = sangbo.convert(source(), settings=replace(SMALL, budget="perplexity=172%", levels=7))
     sources = {o.source for o in network.ledger.operations.values()}
     assert max(int(network.ledger.neurons[s].magnitudes.max()) for s in sources) == 7
 
@@ -84,7 +89,7 @@ def test_a_failed_conversion_leaves_the_earlier_model(tmp_path: Path) -> None:
     target = tmp_path / "model"
     network = sangbo.convert(source(), target, SMALL)
     with pytest.raises(ConversionError, match="budget of at least"):
-        sangbo.convert(source(seed=1), target, replace(SMALL, budget=1e-12))
+        sangbo.convert(source(seed=1), target, replace(SMALL, budget="perplexity=1e-12"))
     with pytest.raises(RuntimeError), replaced_folder(target, "graph.json"):
         raise RuntimeError("killed")
     assert sangbo.load(target).graph.sha256() == network.graph.sha256()
@@ -105,8 +110,8 @@ def test_networks_with_broken_weights_are_refused() -> None:
     ("fields", "message"),
     [
         ({"weight_bits": 3}, "4 or 8 bits, found 3"), ({"cache_bits": 4}, "8 or 16 bits, found 4"),
-        ({"budget": 0.0}, "above zero"),
-        ({"budget": float("nan")}, "above zero"), ({"levels": 0}, "at least 1, found 0"),
+        ({"budget": "spikes=0"}, "above zero"), ({"budget": "0.002"}, "perplexity=0.2%"),
+        ({"levels": 0}, "at least 1, found 0"),
         ({"code": "morse"}, "morse"), ({"sequences": 0}, "two tokens"),
     ],
 )  # fmt: skip
@@ -119,3 +124,32 @@ def test_a_complementary_network_is_not_converted_again() -> None:
     done = networks.converted(networks.llama())
     with pytest.raises(sangbo.SangboError):
         sangbo.convert(Source(done), settings=SMALL)
+
+
+def test_a_conversion_keeps_the_grid_of_its_file() -> None:
+    """Without a width asked for, what the file held stays to the bit."""
+    original = networks.llama(layers=1, channels=32, hidden=64)
+    name = next(o.weight.values for o in original.operations if isinstance(o, Linear))
+    held = {name: four_bit(original.tensors[name])}
+    tensors = {**original.tensors, name: held[name].reals()}
+    source = Source(replace(original, tensors=tensors), grids=held)
+    network = sangbo.convert(source, settings=Settings(sequences=2, length=16))
+    assert np.array_equal(network.graph.tensors[name], held[name].values)
+    weights = {o.weight.values: o.weight for o in network.graph.operations if isinstance(o, Linear)}
+    assert weights.pop(name).bits == 4
+    assert {w.bits for w in weights.values()} == {8}
+
+
+@pytest.mark.parametrize("openings", [[], [[3, 1, 4]], [[3, 1, 4], [5], [9, 2]]])
+def test_texts_begin_as_they_are_told(openings: list[list[int]]) -> None:
+    network = sangbo.convert(source(), settings=SMALL)
+    barred = set(range(0, 40, 2))
+    texts = self_generated(
+        network.engine, networks.VOCABULARY, sequences=3, length=12, openings=openings,
+        excluded=barred, progress=silent,
+    )  # fmt: skip
+    assert [len(t) for t in texts] == [12] * 3
+    for text, opening in zip(texts, openings, strict=False):
+        assert text[: len(opening)].tolist() == opening
+    for text in texts[len(openings) :]:
+        assert not barred & set(text.tolist())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from sangbo import _native
 from sangbo.engines import Reference, Segment
 from sangbo.engines.native import Native, NativeCache, instruction_sets
 from sangbo.errors import EngineError
-from sangbo.graph import Add, Graph, Linear, Neuron, ValueType, Weight, load, save
+from sangbo.graph import Add, Graph, Linear, Neuron, Operation, ValueType, Weight, load, save
 from sangbo.ledger import Ledger
 
 Arrays = dict[str, NDArray[Any]]
@@ -194,6 +196,45 @@ def test_a_stopped_run_leaves_the_cache_as_it_was() -> None:
     assert same_bits(
         after["logits"], native.run(rows_of([5], [0], 1), [Segment(fresh, 5)])["logits"]
     )
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends a signal")
+def test_a_signal_stops_a_run_on_its_way() -> None:
+    rng = np.random.default_rng(0)
+    width, count, rows = 512, 24, 2048
+    tensors: dict[str, Any] = {
+        "w": rng.integers(-127, 128, (width, width)).astype(np.int8),
+        "scale": np.full((width, 1), 5e-4, np.float32), "one": np.array(1, np.float32),
+    }  # fmt: skip
+    operations: list[Operation] = []
+    for i in range(count):
+        operations.append(Neuron(f"n{i}", f"y{i - 1}" if i else "x", "one", "one"))
+        operations.append(Linear(f"y{i}", f"n{i}", Weight("w", 8, width, "scale")))
+    inputs = {"x": ValueType("real", ("rows", width))}
+    native = Native(Graph("many", inputs, tuple(operations), (f"y{count - 1}",), tensors))
+    x = {"x": rng.normal(size=(rows, width)).astype(np.float32)}
+    began = time.perf_counter()
+    whole = native.run(x, [])
+    took = time.perf_counter() - began
+
+    class StruckError(Exception):
+        """Somebody pressed a key."""
+
+    def strike(number: int, frame: object) -> None:
+        raise StruckError
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, took / 10)
+        began = time.perf_counter()
+        with pytest.raises(StruckError):
+            native.run(x, [])
+        stopped = time.perf_counter() - began
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stopped < 0.8 * took
+    assert same_bits(native.run(x, [])[f"y{count - 1}"], whole[f"y{count - 1}"])
 
 
 def test_a_saved_graph_runs_from_its_mapped_file(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -11,7 +12,7 @@ from rich.table import Table
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stdout
 from sangbo.convert import Settings
 from sangbo.convert import convert as convert_network
-from sangbo.convert.settings import DEFAULT_BUDGET
+from sangbo.convert.budget import DEFAULT
 from sangbo.network import Network
 
 SOURCE = "A catalogue name, a folder with config.json, a .gguf file, or hf:org/name."
@@ -20,7 +21,10 @@ SOURCE = "A catalogue name, a folder with config.json, a .gguf file, or hf:org/n
 def convert(
     source: Annotated[str, typer.Argument(help=SOURCE)],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    weight_bits: Annotated[int, typer.Option(help="8, or 4 for groups of 32.")] = 8,
+    weight_bits: Annotated[
+        int | None,
+        typer.Option(help="8 per channel, or 4 in groups of 32; else as the source holds them."),
+    ] = None,
     levels: Annotated[int | None, typer.Option(help="Largest level that is sent.")] = None,
     cache_bits: Annotated[int, typer.Option(help="8 or 16 for a cached key or value.")] = 16,
     code: Annotated[str, typer.Option(help="Spike code: rate, radix, csd, graded.")] = "csd",
@@ -29,8 +33,9 @@ def convert(
     ] = "value",
     chip: Annotated[str, typer.Option(help="Chip whose prices decide.")] = "horowitz-45nm",
     budget: Annotated[
-        float, typer.Option(help="Divergence that encoding may cost, in nats per token.")
-    ] = DEFAULT_BUDGET,
+        str,
+        typer.Option(help="What thresholds may spend: perplexity=0.2%, spikes=1.2, energy=50uJ."),
+    ] = str(DEFAULT),
     calibrate: Annotated[
         Path | None, typer.Option(help="Text to calibrate on, instead of the network's own.")
     ] = None,
@@ -57,14 +62,35 @@ def convert(
         show(network)
 
 
+def frontier_table(summary: Mapping[str, Any]) -> Table:
+    """What could have been chosen and what was: lost perplexity against spikes and energy."""
+    table = Table(title="Frontier, by prediction")
+    for column in ("", "perplexity", "spikes per value", "dense side", "energy per token"):
+        table.add_column(column, justify="left" if not column else "right")
+    chosen = summary["chosen"]
+    rows = [("", p) for p in summary["frontier"]] + [("chosen", chosen)]
+    for mark, entry in sorted(rows, key=lambda row: row[1]["divergence"]):
+        energy = entry["energy_pj"]
+        table.add_row(
+            mark,
+            f"+{100 * entry['perplexity']:.2g} %",
+            f"{entry['spikes_per_value']:.2f}",
+            f"{100 * entry['dense_fraction']:.1f} %",
+            "–" if energy is None else f"{energy / 1e6:.1f} µJ",
+        )
+    return table
+
+
 def show(network: Network) -> None:
     """Print what the conversion chose and which neuron layers were hardest."""
     summary = network.conversion["summary"]
+    chosen = summary["chosen"]
     stdout.print(network.graph.summary().splitlines()[0])
+    stdout.print(frontier_table(summary))
     stdout.print(
         f"{summary['neuron_layers']} neuron layers, "
         f"{summary['spikes_per_value']:.2f} spikes per value, "
-        f"predicted divergence of encoding {summary['predicted_divergence']:.4f} nats per token"
+        f"predicted rise of perplexity by encoding {100 * chosen['perplexity']:.2g} %"
     )
     table = Table(title="Hardest neuron layers")
     for column in ("layer", "threshold θ", "mean |n|", "divergence"):

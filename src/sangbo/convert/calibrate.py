@@ -20,11 +20,15 @@ def self_generated(
     *,
     sequences: int,
     length: int,
+    openings: Sequence[Sequence[int]] = (),
     excluded: Collection[int] = (),
     seed: int = 0,
     progress: Progress,
 ) -> list[Index]:
-    """Texts that the network draws from its own distribution, each from a random first token.
+    """Texts that the network draws from its own distribution.
+
+    The first texts begin with ``openings`` (the start of a conversation, say) and may hold any
+    token; the others begin with a random token.
 
     Data-free calibration as in LLM-QAT (Liu et al. 2023, arXiv 2305.17888), without its greedy
     beginning. All sequences are read as one batch.
@@ -34,7 +38,8 @@ def self_generated(
         vocabulary: number of token ids.
         sequences: how many texts.
         length: tokens in each.
-        excluded: ids that are never drawn (control tokens).
+        openings: token ids, at most ``sequences`` of them and each shorter than ``length``.
+        excluded: ids that are never drawn (control tokens) where no opening came first.
         seed: of the generator.
         progress: told the share that is done.
     """
@@ -44,9 +49,13 @@ def self_generated(
         raise ConversionError("expected tokens to generate calibration text from, found none")
     barred = np.setdiff1d(np.arange(vocabulary), allowed)
     texts = np.empty((sequences, length), np.int32)
+    given = [np.asarray(opening[: length - 1], np.int32) for opening in openings[:sequences]]
     texts[:, 0] = generator.choice(allowed, sequences)
+    for text, opening in zip(texts, given, strict=False):
+        text[: len(opening)] = opening
     caches = [engine.cache(length) for _ in range(sequences)]
     rows = np.arange(sequences, dtype=np.int32)
+    rest = sequences - len(given)
     for step in range(1, length):
         progress("generating calibration text", step / length)
         inputs = {
@@ -55,8 +64,10 @@ def self_generated(
             "selected": rows,
         }
         logits = engine.run(inputs, [Segment(c, 1) for c in caches])["logits"].astype(np.float64)
-        logits[:, barred] = -np.inf
-        texts[:, step] = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)
+        logits[len(given) :, barred] = -np.inf
+        drawn = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)
+        begun = np.array([step < len(opening) for opening in given] + [False] * rest)
+        texts[:, step] = np.where(begun, texts[:, step], drawn)
     return list(texts)
 
 

@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sangbo import chips, codes, graph
 from sangbo._version import __version__
-from sangbo.convert.allocate import Choice, allocate
+from sangbo.convert.allocate import Choice, allocate, frontier, point
+from sangbo.convert.budget import Budget
 from sangbo.convert.calibrate import from_tokens, self_generated
 from sangbo.convert.equalise import equalise, find_seams
 from sangbo.convert.layers import measure_layers
 from sangbo.convert.provisional import provisional
 from sangbo.convert.rewrite import complementary, sent_name
+from sangbo.convert.rounding import refine
 from sangbo.convert.sensitivity import Candidates, Prices, measure
 from sangbo.convert.settings import Settings
 from sangbo.convert.sites import find_sites
-from sangbo.convert.weights import quantise
+from sangbo.convert.weights import kept, quantise, tables
 from sangbo.engines import Native, Reference, Segment
 from sangbo.engines.base import Index, Real
 from sangbo.errors import ConversionError
@@ -71,13 +72,17 @@ def convert(
     _check_language_model(original)
     original.check_finite()
     passages = texts(opened, settings, calibration, progress)
+    fixed = kept(settings.weight_bits, opened.grids)
     balanced = original
-    if settings.weight_bits == 8:
+    if not fixed:
         balanced = equalise(original, largest_values(original, passages, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
+    if settings.second_order:
+        grids = refine(balanced, grids, fixed | tables(balanced), passages, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
-    candidates = measure(balanced, sites, passages, _prices(settings), progress)
-    choices = allocate(candidates, settings.budget)
+    candidates = measure(balanced, sites, passages, prices(settings), progress)
+    accumulate = accumulate_joules(settings)
+    choices = allocate(candidates, Budget.parse(settings.budget), accumulate)
     converted = complementary(
         balanced, {c.site: c.threshold for c in choices}, grids, {"sangbo": __version__}
     )
@@ -99,7 +104,11 @@ def convert(
             "python": platform.python_version(),
         },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "summary": summary(candidates, choices, ledger, settings),
+        "summary": summary(candidates, choices, ledger, settings)
+        | {
+            "chosen": point(choices, accumulate).to_dict(),
+            "frontier": [p.to_dict() for p in frontier(candidates, accumulate)],
+        },
         "original_sha256": original.sha256(),
         "thresholds": thresholds_record(candidates, choices),
         "measured": measured.to_dict(),
@@ -220,6 +229,7 @@ def texts(
         opened.graph.values["logits"].channels,
         sequences=settings.sequences,
         length=length,
+        openings=openings(opened.tokenizer, settings.sequences),
         excluded=control_ids(opened.tokenizer),
         seed=settings.seed,
         progress=progress,
@@ -233,13 +243,21 @@ def control_ids(tokenizer: Tokenizer | None) -> set[int]:
     return {i for text in tokenizer.control_tokens for i in tokenizer.encode(text, control=True)}
 
 
-def _prices(settings: Settings) -> Prices:
-    """Price of a level per target, in accumulates: its spikes or one MAC, whichever is less."""
-    code, chip = codes.code(settings.code), chips.load(settings.chip)
+def openings(tokenizer: Tokenizer | None, sequences: int) -> list[list[int]]:
+    """Beginnings of a conversation for half of the texts, where the network knows a template."""
+    opening = [] if tokenizer is None or tokenizer.template is None else tokenizer.encode_opening()
+    return [opening] * (sequences // 2) if opening else []
+
+
+def prices(settings: Settings) -> Prices:
+    """What levels cost on the chip of ``settings``, in accumulates."""
+    chip = chips.load(settings.chip)
     mac, accumulate = chip.energy("mac"), chip.energy("accumulate")
     worth = mac / accumulate if mac and accumulate and chip.dense else np.inf
+    return Prices(codes.code(settings.code), worth)
 
-    def price(magnitudes: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.minimum(code.spikes(magnitudes).astype(np.float64), worth)
 
-    return price
+def accumulate_joules(settings: Settings) -> float | None:
+    """Energy of one accumulate on the chip of ``settings``; None where it states none."""
+    picojoules = chips.load(settings.chip).energy("accumulate")
+    return None if picojoules is None else picojoules * 1e-12

@@ -7,17 +7,19 @@ For every site and a row of candidate thresholds, on calibration sequences:
   drawn from the network's own predictions (Fisher information). Rounding errors count as
   independent.
 * *price*: mean over tokens of Σ fan-out · price(|n|), where a level costs its spikes or one MAC,
-  whichever is cheaper (in units of one accumulate).
+  whichever is cheaper (in units of one accumulate); beside it the spikes alone, and how many values
+  a MAC carries more cheaply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sangbo.codes import Code
 from sangbo.convert.gradients import backward, probabilities
 from sangbo.convert.sites import Site
 from sangbo.engines import Reference, Segment
@@ -34,18 +36,52 @@ COARSEST, FINEST = 2.0, 2.0**-7
 PROBABILITY_LEVELS = (7, 15, 23, 31, 47, 63, 95, 127, 191, 255)
 _ROWS = 64
 
-Prices = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+_LARGEST = 4096
+"""Magnitude beyond which levels are priced alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a level costs its target, in accumulates: its spikes, or one MAC where that is less.
+
+    Attributes:
+        code: how levels become spikes.
+        worth: accumulates that a MAC costs; ∞ where the chip has no MAC.
+    """
+
+    code: Code
+    worth: float
+
+    def table(self) -> NDArray[np.float64]:
+        """Price, spikes and whether the dense side is cheaper, of each magnitude, (4097, 3)."""
+        spikes = self.code.spikes(np.arange(_LARGEST + 1)).astype(np.float64)
+        return np.stack([np.minimum(spikes, self.worth), spikes, spikes > self.worth], axis=1)
 
 
 @dataclass(slots=True)
 class Candidates:
-    """Thresholds that a site may take and what each would do; arrays of one length."""
+    """Thresholds that a site may take and what each would do per token; arrays of one length.
+
+    Attributes:
+        site: where.
+        thresholds: θ of each.
+        divergence: nats.
+        price: accumulates, or their worth in MACs.
+        spikes: spikes, each counted once per target.
+        dense: values that a MAC carries more cheaply, once per target.
+        magnitude: mean magnitude of what the site carries.
+        values: values that the site sends, once per target.
+        tokens: tokens that were seen.
+    """
 
     site: Site
     thresholds: NDArray[np.float32]
     divergence: NDArray[np.float64]
     price: NDArray[np.float64]
+    spikes: NDArray[np.float64]
+    dense: NDArray[np.float64]
     magnitude: float
+    values: float = 0.0
     tokens: int = 0
 
 
@@ -53,7 +89,7 @@ def measure(
     graph: Graph,
     sites: Sequence[Site],
     sequences: Sequence[Index],
-    price: Prices,
+    prices: Prices,
     progress: Progress = silent,
 ) -> list[Candidates]:
     """Candidates of every site from ``sequences`` of tokens.
@@ -62,14 +98,14 @@ def measure(
         graph: the float graph of a language model.
         sites: what `find_sites` found in it.
         sequences: token ids; each is one pass forward and one backward.
-        price: price of a level of given magnitude in units of one accumulate, per target.
+        prices: of levels.
         progress: told the share that is done.
 
     Raises:
         ConversionError: where a site carries only zeros, or something not finite.
     """
     engine = Reference(graph)
-    table = price(np.arange(4097))
+    table = prices.table()
     found: dict[str, Candidates] = {}
     rng = np.random.default_rng(0)
     names = {s.name for s in sites}
@@ -98,8 +134,9 @@ def measure(
                 found[site.name] = _begin(site, x)
             _extend(found[site.name], x, g, len(chosen), chosen, table)
     for candidates in found.values():
-        candidates.divergence /= candidates.tokens
-        candidates.price /= candidates.tokens
+        for total in (candidates.divergence, candidates.price, candidates.spikes, candidates.dense):
+            total /= candidates.tokens
+        candidates.values /= candidates.tokens
     return [found[s.name] for s in sites]
 
 
@@ -130,21 +167,29 @@ def _begin(site: Site, x: Array) -> Candidates:
         octaves = np.log2(COARSEST / FINEST)
         exponents = np.arange(round(octaves * STEPS_PER_OCTAVE) + 1) / STEPS_PER_OCTAVE
         thresholds = (magnitude * COARSEST * 2.0**-exponents).astype(np.float32)
-    zeros = np.zeros(len(thresholds))
-    return Candidates(site, thresholds, zeros, zeros.copy(), magnitude)
+    divergence, price, spikes, dense = np.zeros((4, len(thresholds)))
+    return Candidates(site, thresholds, divergence, price, spikes, dense, magnitude)
 
 
 def _extend(
     candidates: Candidates, x: Array, g: Array, tokens: int, rows: Array, table: Array
 ) -> None:
     site = candidates.site
-    fan_out = (rows + 1.0)[:, None] if site.role == "query" else np.full(1, float(site.fan_out))
     square = np.square(g, dtype=np.float32)
+    targets: NDArray[np.float64] | None = None
+    if site.role == "query":  # as many as there are visible keys
+        targets = np.broadcast_to((rows + 1.0)[:, None], x.shape).reshape(-1)
     for i, theta in enumerate(candidates.thresholds):
         levels = encode(x, np.float32(1) / theta, site.lowest, site.highest)
         error = x - levels * theta
         candidates.divergence[i] += 0.5 * float(np.sum(square * error * error, dtype=np.float64))
         if site.role != "cached":
-            prices = table[np.minimum(np.abs(levels), len(table) - 1)]
-            candidates.price[i] += float(np.sum(prices * fan_out))
+            magnitudes = np.minimum(np.abs(levels), _LARGEST).reshape(-1)
+            counts = np.bincount(magnitudes, targets, len(table))
+            price, spikes, dense = counts @ table * (site.fan_out if targets is None else 1)
+            candidates.price[i] += price
+            candidates.spikes[i] += spikes
+            candidates.dense[i] += dense
+    if site.role != "cached":
+        candidates.values += x.size * site.fan_out if targets is None else float(targets.sum())
     candidates.tokens += tokens

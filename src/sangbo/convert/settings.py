@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sangbo import codes, tallies
+from sangbo.convert import budget
 from sangbo.errors import ConversionError
-
-DEFAULT_BUDGET = 0.002
-"""Nats per token that encoding may cost: perplexity moves by about as much, here 0.2 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +16,11 @@ class Settings:
 
     Attributes:
         weight_bits: 8 (int8 per output channel) or 4 (groups of 32; a file's own grid is kept).
-        budget: Kullback–Leibler divergence in nats per token that turning values into levels may
-            cost by prediction; the thresholds spend it where it saves the most spikes.
+            None keeps every grid that the file holds, to the bit, and gives 8 bits to the rest.
+        budget: what thresholds may spend: ``perplexity=0.2%`` (what turning values into levels
+            may add, by prediction), ``spikes=1.2`` (per value), or ``energy=50uJ`` (of synaptic
+            operations per token, on the chip).
+        second_order: whether weights that get a new grid are rounded to second order (GPTQ).
         levels: largest magnitude of a level that is sent, or None for what the layer needs.
         cache_bits: 16 or 8, what one level of a cached key or value takes.
         code: spike code that the thresholds are chosen for.
@@ -32,8 +32,9 @@ class Settings:
         seed: of the calibration.
     """
 
-    weight_bits: int = 8
-    budget: float = DEFAULT_BUDGET
+    weight_bits: int | None = None
+    budget: str = str(budget.DEFAULT)
+    second_order: bool = True
     levels: int | None = None
     cache_bits: int = 16
     code: str = "csd"
@@ -46,14 +47,13 @@ class Settings:
     def __post_init__(self) -> None:
         codes.code(self.code)
         tallies.split(self.split)
-        if self.weight_bits not in (4, 8):
+        budget.Budget.parse(self.budget)
+        if self.weight_bits not in (None, 4, 8):
             raise ConversionError(f"expected weights of 4 or 8 bits, found {self.weight_bits}")
         if self.cache_bits not in (8, 16):
             raise ConversionError(
                 f"expected cached levels of 8 or 16 bits, found {self.cache_bits}"
             )
-        if not (math.isfinite(self.budget) and self.budget > 0):
-            raise ConversionError(f"expected a budget above zero, found {self.budget}")
         if self.levels is not None and self.levels < 1:
             raise ConversionError(f"expected levels up to at least 1, found {self.levels}")
         if self.sequences < 1 or self.length < 2:

@@ -48,22 +48,31 @@ def four_bit(weights: Real) -> Grid:
     return Grid(4, GROUP, values[:, 0::2] | (values[:, 1::2] << 4), scale, minimum)
 
 
+def tables(graph: Graph) -> frozenset[str]:
+    """Weights that an Embedding gathers rows from."""
+    return frozenset(o.weight.values for o in graph.operations if isinstance(o, Embedding))
+
+
+def kept(bits: int | None, held: Mapping[str, Grid]) -> frozenset[str]:
+    """Weights that keep the grid their file holds: all unless 8 bits per channel are asked for."""
+    return frozenset() if bits == 8 else frozenset(held)
+
+
 def quantise(
-    graph: Graph, bits: int, held: Mapping[str, Grid], progress: Progress
+    graph: Graph, bits: int | None, held: Mapping[str, Grid], progress: Progress
 ) -> dict[str, Grid]:
     """A grid for the weight of every Linear of a float graph.
 
-    With 8 bits every weight gets `per_channel`. With 4 bits a weight keeps the grid that its file
-    holds; the others get `four_bit`, but a table that is also an embedding keeps 8 bits.
+    What is `kept` keeps the grid that its file holds. The others get `four_bit` if 4 bits are asked
+    for, but for a table that is also an embedding, or else `per_channel`.
     """
-    tables = {o.weight.values for o in graph.operations if isinstance(o, Embedding)}
     names = dict.fromkeys(o.weight.values for o in graph.operations if isinstance(o, Linear))
     grids: dict[str, Grid] = {}
     for step, name in enumerate(names):
         progress("rounding weights", step / len(names))
-        if bits == 4 and name in held:
+        if name in kept(bits, held):
             grids[name] = held[name]
-        elif bits == 4 and name not in tables:
+        elif bits == 4 and name not in tables(graph):
             grids[name] = four_bit(graph.tensors[name])
         else:
             grids[name] = per_channel(graph.tensors[name])

@@ -130,6 +130,16 @@ class Tokenizer:
         """Token ids of a conversation; see `render`. The template's control tokens are those."""
         return self.encode(self.render(messages, reply=reply), control=True, affixes=False)
 
+    def encode_opening(self) -> list[int]:
+        """Token ids of what the chat template writes before a user's first words.
+
+        Raises:
+            SourceError: where there is no template, or it cannot render a user's message.
+        """
+        mark = "\u2042"
+        text = self.render([{"role": "user", "content": mark}], reply=False)
+        return self.encode(text.partition(mark)[0], control=True, affixes=False)
+
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json`` into the existing folder."""
         config: dict[str, Any] = dict(self.special)
