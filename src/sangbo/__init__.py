@@ -7,20 +7,24 @@
 """
 
 from sangbo._version import __version__
+from sangbo.certificate import Certificate
 from sangbo.convert import Settings, convert
 from sangbo.errors import SangboError
 from sangbo.network import Network, load
+from sangbo.recheck import Recheck, recheck
 from sangbo.tasks.language import Sampling
-from sangbo.verify import Certificate, verify
+from sangbo.verify import verify
 
 __all__ = [
     "Certificate",
     "Network",
+    "Recheck",
     "Sampling",
     "SangboError",
     "Settings",
     "__version__",
     "convert",
     "load",
+    "recheck",
     "verify",
 ]

@@ -35,6 +35,10 @@ class LedgerError(SangboError):
     """A ledger, or the file that holds one, is not usable."""
 
 
+class CertificateError(SangboError):
+    """A certificate, or the file that holds one, is not usable."""
+
+
 class CodeError(SangboError):
     """A level cannot be written in a spike code, or the code has no such name."""
 

@@ -1,14 +1,35 @@
-"""Writing folders so that a reader sees the old one or the new one, never half of one."""
+"""Writing files and folders so that a reader sees the old or the new one, never half of one."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from sangbo.errors import SangboError
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` in one step; what stood there stays if that fails.
+
+    Raises:
+        SangboError: where it cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        new = Path(temporary)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
+            new.chmod(0o644)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise SangboError(f"expected to write {path}, found: {error.strerror}") from None
 
 
 @contextlib.contextmanager

@@ -158,9 +158,27 @@ def test_convert_then_verify(original: Path, tmp_path: Path) -> None:
     assert certificate["passed"] is True
     assert set(certificate["perplexity"]) == {"original", "converted", "relative_change"}
     assert certificate["tokens"] == 12 * 8 - 1
-    strict = sangbo_command("verify", target, "--text", text, "--allowed", -1)
+    kept = tmp_path / "kept.json"
+    strict = sangbo_command("verify", target, "--text", text, "--allowed", -1, "-o", kept)
     assert strict.returncode == 1
     assert "does not hold" in strict.stderr
+    assert "layers that lose most" in strict.stderr
+    assert json.loads(kept.read_text())["allowed_relative_change"] == -1
+    held = target / "certificate.json"
+    again = answer("verify", target, "--text", text, "--against", held)
+    assert again["against"]["differences"] == []
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(certificate | {"tokens": 94}))
+    differing = sangbo_command("verify", target, "--text", text, "--against", changed)
+    assert differing.returncode == 1
+    assert "lines differ" in differing.stdout
+    assert "give it with --text" in error("verify", target, "--against", held)
+    assert "settings" in error("verify", target, "--against", held, "--tokens", 5)
+    other = tmp_path / "other.txt"
+    other.write_text("other words")
+    assert "SHA-256" in error("verify", target, "--text", other, "--against", held)
+    kept.write_text("{}")
+    assert "kept.json" in error("verify", target, "--against", kept)
     own = answer("verify", target, "--tokens", 20, "--allowed", 10)
     assert own["text"]["kind"] == "written by the original"
     assert own["tokens"] == 20

@@ -8,10 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import networks
-from sangbo.engines import Reference
+from sangbo.engines import Reference, Segment
 from sangbo.errors import EngineError, SangboError
 from sangbo.ledger import Ledger
-from sangbo.tasks.language import Reader, Sampling, draw, generate, log_softmax, windows
+from sangbo.tasks.language import (
+    Reader,
+    Sampling,
+    draw,
+    generate,
+    log_softmax,
+    row_blocks,
+    windows,
+)
 
 LOGITS = np.array([0.0, 3.0, 1.0, 2.0], np.float32)
 
@@ -119,3 +127,14 @@ def test_a_text_of_one_token_predicts_nothing() -> None:
 def test_log_softmax_is_normalised() -> None:
     logits = np.array([[1e4, 0, -1e4], [1, 2, 3]], np.float32)
     assert np.exp(log_softmax(logits)).sum(axis=-1) == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("rows", [1, 7, 20, 64])
+def test_blocks_of_rows_read_the_same_text(rows: int) -> None:
+    engine = Reference(networks.converted(networks.llama()))
+    ids = networks.tokens(20)
+    cache = engine.cache(20)
+    parts = [
+        engine.run(i, [Segment(cache, len(i["tokens"]))])["logits"] for i in row_blocks(ids, rows)
+    ]
+    assert np.array_equal(np.concatenate(parts), Reader(engine, 20).read(ids, every=True))

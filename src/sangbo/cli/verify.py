@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from sangbo.certificate import CERTIFICATE_FILE, DEFAULT_ALLOWED, Certificate, write_certificate
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stderr, stdout
 from sangbo.network import load
+from sangbo.recheck import Recheck, read_certificate, recheck
 from sangbo.sources import open_source
-from sangbo.verify import DEFAULT_ALLOWED, write_certificate
 from sangbo.verify import verify as verify_network
 
 
@@ -19,26 +20,53 @@ def verify(
     text: Annotated[
         Path | None, typer.Option(help="Prose; without it the original network writes some.")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(min=2, help="Most tokens to compare.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=2, help="Most tokens to compare; all.")] = None,
     original: Annotated[str | None, typer.Option(help="Where the original is now.")] = None,
     allowed: Annotated[
-        float, typer.Option(help="Largest relative change of the metric.")
-    ] = DEFAULT_ALLOWED,
+        float | None,
+        typer.Option(help="Largest relative change of the metric.", show_default="0.02"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write it.", show_default="DIR"),
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A certificate to check again; nothing is written.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a converted network with its original and write certificate.json."""
+    """Compare a converted network with its original, and its engines with each other."""
+    settings = (tokens, allowed, output)
+    if against is not None and any(s is not None for s in settings):
+        raise typer.BadParameter("--against takes its settings from the certificate")
+    document = None if against is None else read_certificate(against)
     network = load(folder)
     prose = None if text is None else read_text(text)
+    result: Certificate | Recheck
     with progress_bars() as progress:
         source = open_source(original, progress) if original else None
-        certificate = verify_network(
-            network, prose, original=source, tokens=tokens, allowed=allowed, progress=progress
-        )
-    write_certificate(certificate, folder)
+        if document is not None:
+            result = recheck(network, document, prose, original=source, progress=progress)
+        else:
+            result = verify_network(
+                network,
+                prose,
+                original=source,
+                tokens=tokens,
+                allowed=DEFAULT_ALLOWED if allowed is None else allowed,
+                progress=progress,
+            )
+    certificate = result.certificate if isinstance(result, Recheck) else result
+    if isinstance(result, Certificate):
+        write_certificate(result, output or folder / CERTIFICATE_FILE)
     if json:
-        print_json(certificate.to_dict())
+        print_json(result.to_dict())
     else:
-        stdout.print(certificate.to_markdown(), highlight=False, soft_wrap=True)
-    if not certificate.passed:
+        stdout.print(certificate.to_markdown(), highlight=False, soft_wrap=True, markup=False)
+        if isinstance(result, Recheck):
+            stdout.print(str(result), highlight=False, soft_wrap=True, markup=False)
+    if not result.passed:
         stderr.print("The certificate does not hold.")
+        for line in certificate.failures():
+            stderr.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
         raise typer.Exit(1)

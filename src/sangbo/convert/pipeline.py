@@ -17,8 +17,9 @@ from sangbo.convert.allocate import Choice, allocate, frontier, point
 from sangbo.convert.budget import Budget
 from sangbo.convert.calibrate import from_tokens, self_generated
 from sangbo.convert.equalise import equalise, find_seams
+from sangbo.convert.layers import measure_layers
 from sangbo.convert.provisional import provisional
-from sangbo.convert.rewrite import complementary
+from sangbo.convert.rewrite import complementary, sent_name
 from sangbo.convert.rounding import refine
 from sangbo.convert.sensitivity import Candidates, Prices, measure
 from sangbo.convert.settings import Settings
@@ -37,6 +38,8 @@ from sangbo.tasks.language import whole_reading
 
 HARDEST = 5
 """Neuron layers that the summary names."""
+MEASURED_TEXTS = 2
+"""Calibration texts on which the errors of all layers are measured."""
 
 
 def convert(
@@ -84,6 +87,9 @@ def convert(
         grids = refine(balanced, grids, stay, thresholds, passages, progress)
     converted = complementary(balanced, thresholds, grids, {"sangbo": __version__})
     ledger = count(converted, passages, progress)
+    measured = measure_layers(
+        original, converted, passages[:MEASURED_TEXTS], settings.length, progress
+    )
     record = {
         "settings": settings.to_dict(),
         "origin": {"spec": str(source) if not isinstance(source, Source) else None}
@@ -103,6 +109,9 @@ def convert(
             "chosen": point(choices, accumulate).to_dict(),
             "frontier": [p.to_dict() for p in frontier(candidates, accumulate)],
         },
+        "original_sha256": original.sha256(),
+        "thresholds": thresholds_record(candidates, choices),
+        "measured": measured.to_dict(),
     }
     network = Network(converted, opened.tokenizer, ledger, record)
     if folder is None:
@@ -175,6 +184,22 @@ def summary(
             for measured, choice in hardest
         ],
     }
+
+
+def thresholds_record(
+    candidates: Sequence[Candidates], choices: Sequence[Choice]
+) -> list[dict[str, Any]]:
+    """Every neuron layer, by the name that the ledger counts it under, and what it is to cost."""
+    return [
+        {
+            "layer": sent_name(choice.site),
+            "role": choice.site.role,
+            "threshold": float(choice.threshold),
+            "mean_level": measured.magnitude / float(choice.threshold),
+            "divergence": choice.divergence,
+        }
+        for measured, choice in zip(candidates, choices, strict=True)
+    ]
 
 
 def _check_language_model(original: Graph) -> None:

@@ -66,6 +66,11 @@ def levels_of(value: str) -> str:
     return f"{value}.levels"
 
 
+def sent_name(site: Site) -> str:
+    """Name under which a site's levels are counted; probabilities stay inside attention."""
+    return site.name if site.role == "probability" else levels_of(site.name)
+
+
 def _neuron(site: Site) -> Neuron:
     return Neuron(
         levels_of(site.name),

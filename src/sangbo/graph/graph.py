@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,6 +99,17 @@ class Graph:
                 raise GraphError(
                     f"expected finite values in tensor {name!r}, found NaN or infinity"
                 )
+
+    def sha256(self) -> str:
+        """Hash over operations and tensors, the same for the same network wherever it lies."""
+        digest = hashlib.sha256()
+        for operation in self.operations:
+            digest.update(repr(operation).encode())
+        for name in sorted(self.tensors):
+            tensor = np.ascontiguousarray(self.tensors[name])
+            digest.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+            digest.update(tensor.data)
+        return digest.hexdigest()
 
     def check_rows(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """Raise `GraphError` unless ``inputs`` are what the graph takes, indices in range."""

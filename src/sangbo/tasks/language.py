@@ -16,6 +16,9 @@ from sangbo.ledger import Ledger
 PREFILL_ROWS = 512
 """Rows of a prompt that run at once; bounds the memory of long prompts."""
 
+BLOCK_ROWS = 64
+"""Rows that run at once where all values of a network are kept."""
+
 C = TypeVar("C", bound=Cache)
 
 
@@ -83,6 +86,16 @@ def whole_reading(tokens: Index) -> dict[str, Index]:
     """Inputs of a language model that reads ``tokens`` from the start and answers every row."""
     rows = np.arange(len(tokens), dtype=np.int32)
     return {"tokens": tokens, "positions": rows, "selected": rows}
+
+
+def row_blocks(tokens: Index, rows: int = BLOCK_ROWS) -> Iterator[dict[str, Index]]:
+    """Inputs of a language model that reads ``tokens`` from the start, some ``rows`` at a time.
+
+    For who keeps every value of a network: the block bounds the memory, whatever the text.
+    """
+    for start in range(0, len(tokens), rows):
+        inputs = whole_reading(tokens[start : start + rows])
+        yield inputs | {"positions": inputs["positions"] + np.int32(start)}
 
 
 def draw(logits: Real, sampling: Sampling, generator: np.random.Generator) -> int:
