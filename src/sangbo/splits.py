@@ -8,7 +8,7 @@ import numpy as np
 
 from sangbo import chips
 from sangbo.convert.calibrate import self_generated
-from sangbo.convert.pipeline import control_ids
+from sangbo.convert.prepare import control_ids
 from sangbo.engines import Reference, Segment
 from sangbo.engines.base import Index
 from sangbo.errors import SangboError

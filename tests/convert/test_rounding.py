@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import networks
 from sangbo.convert import rounding
-from sangbo.convert.rounding import Moments, fitted, measured, second_order
+from sangbo.convert.rounding import Factor, Moments, fitting, measured, second_order
 from sangbo.convert.sites import find_sites
 from sangbo.convert.weights import four_bit, per_channel
 from sangbo.engines import Reference, Segment
@@ -28,7 +28,7 @@ def test_second_order_rounding_changes_products_less(seed: int, bits: int) -> No
     x = (rng.normal(size=(400, 16)) @ rng.normal(size=(16, 64))).astype(np.float32)
     x += 0.1 * rng.normal(size=x.shape).astype(np.float32)
     grid = per_channel(weights) if bits == 8 else four_bit(weights)
-    better = second_order(weights, grid, (x.T @ x).astype(np.float64) + np.eye(64))
+    better = second_order(weights, grid, Factor.of((x.T @ x).astype(np.float64) + np.eye(64)))
     assert better.values.dtype == grid.values.dtype
     assert better.values.shape == grid.values.shape
     assert np.array_equal(better.scale, grid.scale)
@@ -39,17 +39,16 @@ def test_second_order_rounding_changes_products_less(seed: int, bits: int) -> No
 def test_second_order_rounding_without_correlation_is_rounding() -> None:
     weights = np.random.default_rng(0).normal(size=(5, 64)).astype(np.float32)
     grid = per_channel(weights)
-    assert np.array_equal(second_order(weights, grid, np.eye(64)).values, grid.values)
+    assert np.array_equal(second_order(weights, grid, Factor.of(np.eye(64))).values, grid.values)
 
 
 def test_second_order_rounding_refuses_what_it_cannot_invert() -> None:
-    weights = np.ones((4, 32), np.float32)
     with pytest.raises(ConversionError, match="rounded for"):
-        second_order(weights, per_channel(weights), -np.eye(32))
+        Factor.of(-np.eye(32))
     broken = Moments.none(32)
     broken.squares[0, 0] = np.nan
     with pytest.raises(ConversionError, match="expected finite inputs"):
-        fitted(weights, broken)
+        broken.model()
 
 
 def test_moments_are_those_of_the_values(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +95,7 @@ def test_fitted_weights_hear_better(seed: int, theta: float) -> None:
     x, sent = rows(1000)
     target = x @ weights.T
     before = np.square(target - sent @ weights.T).sum()
-    after = np.square(target - sent @ fitted(weights, moments).T).sum()
+    after = np.square(target - sent @ fitting(*moments.model()).T @ weights.T).sum()
     assert after < before
 
 
@@ -105,4 +104,4 @@ def test_fitting_to_exact_values_changes_nothing() -> None:
     weights, x = (rng.normal(size=shape).astype(np.float32) for shape in ((6, 20), (100, 20)))
     moments = Moments.none(20)
     moments.add(x, x)
-    np.testing.assert_allclose(fitted(weights, moments), weights, atol=1e-5)
+    np.testing.assert_allclose(weights @ fitting(*moments.model()), weights, atol=1e-5)

@@ -11,29 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from sangbo import chips, codes, graph
+from sangbo import codes, graph
 from sangbo._version import __version__
-from sangbo.convert.allocate import Choice, allocate, frontier, point
+from sangbo.convert.allocate import Choice, frontier, point
 from sangbo.convert.budget import Budget
-from sangbo.convert.calibrate import from_tokens, self_generated
-from sangbo.convert.equalise import equalise, find_seams
 from sangbo.convert.layers import measure_layers
-from sangbo.convert.provisional import provisional
-from sangbo.convert.rewrite import complementary, sent_name
-from sangbo.convert.rounding import refine
-from sangbo.convert.sensitivity import Candidates, Prices, measure
+from sangbo.convert.prepare import prepare
+from sangbo.convert.rewrite import sent_name
+from sangbo.convert.sensitivity import Candidates
 from sangbo.convert.settings import Settings
-from sangbo.convert.sites import find_sites
-from sangbo.convert.weights import kept, quantise, tables
-from sangbo.engines import Native, Reference, Segment
-from sangbo.engines.base import Index, Real
-from sangbo.errors import ConversionError
+from sangbo.engines import Native, Segment
+from sangbo.engines.base import Index
 from sangbo.files import replaced_folder
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
-from sangbo.sources import Source, Tokenizer, open_source
+from sangbo.sources import Source, open_source
 from sangbo.tasks.language import whole_reading
 
 HARDEST = 5
@@ -68,27 +62,13 @@ def convert(
     """
     settings = settings or Settings()
     opened = source if isinstance(source, Source) else open_source(source, progress)
-    original = opened.graph
-    _check_language_model(original)
-    original.check_finite()
-    passages = texts(opened, settings, calibration, progress)
-    fixed = kept(settings.weight_bits, opened.grids)
-    balanced = original
-    if not fixed:
-        balanced = equalise(original, largest_values(original, passages, progress))
-    grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
-    sites = find_sites(balanced, settings.levels, settings.cache_bits)
-    candidates = measure(balanced, sites, passages, prices(settings), progress)
-    accumulate = accumulate_joules(settings)
-    choices = allocate(candidates, Budget.parse(settings.budget), accumulate)
-    thresholds = {c.site: c.threshold for c in choices}
-    if settings.fitted:
-        stay = fixed | tables(balanced)
-        grids = refine(balanced, grids, stay, thresholds, passages, progress)
-    converted = complementary(balanced, thresholds, grids, {"sangbo": __version__})
+    prepared = prepare(opened, settings, calibration, progress)
+    choices = prepared.choose(Budget.parse(settings.budget))
+    converted = prepared.build(choices, progress)
+    passages, candidates = prepared.passages, prepared.candidates
     ledger = count(converted, passages, progress)
     measured = measure_layers(
-        original, converted, passages[:MEASURED_TEXTS], settings.length, progress
+        opened.graph, converted, passages[:MEASURED_TEXTS], settings.length, progress
     )
     record = {
         "settings": settings.to_dict(),
@@ -106,10 +86,10 @@ def convert(
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "summary": summary(candidates, choices, ledger, settings)
         | {
-            "chosen": point(choices, accumulate).to_dict(),
-            "frontier": [p.to_dict() for p in frontier(candidates, accumulate)],
+            "chosen": point(choices, prepared.accumulate).to_dict(),
+            "frontier": [p.to_dict() for p in frontier(candidates, prepared.accumulate)],
         },
-        "original_sha256": original.sha256(),
+        "original_sha256": opened.graph.sha256(),
         "thresholds": thresholds_record(candidates, choices),
         "measured": measured.to_dict(),
     }
@@ -121,24 +101,6 @@ def convert(
         progress("writing", 0.0)
         network.save(new)
     return replace(network, folder=target)
-
-
-def largest_values(
-    original: Graph, passages: Sequence[Index], progress: Progress
-) -> dict[str, Real]:
-    """Largest magnitude per channel of every value that is a seam, over ``passages``."""
-    engine = Reference(original)
-    names = [seam.value for seam in find_seams(original)]
-    largest: dict[str, Real] = {}
-    for step, tokens in enumerate(passages):
-        progress("measuring ranges", step / len(passages))
-        inputs = whole_reading(tokens)
-        segment = Segment(engine.cache(len(tokens)), len(tokens))
-        values = engine.run(inputs, [segment], keep=names)
-        for name in names:
-            reach = np.abs(values[name]).max(axis=0)
-            largest[name] = np.maximum(largest[name], reach) if name in largest else reach
-    return largest
 
 
 def count(converted: Graph, passages: Sequence[Index], progress: Progress) -> Ledger:
@@ -200,64 +162,3 @@ def thresholds_record(
         }
         for measured, choice in zip(candidates, choices, strict=True)
     ]
-
-
-def _check_language_model(original: Graph) -> None:
-    if set(original.inputs) != {"tokens", "positions", "selected"}:
-        raise ConversionError(
-            f"expected a language model with inputs tokens, positions and selected, "
-            f"found {sorted(original.inputs)}"
-        )
-    if not original.synaptic:
-        raise ConversionError(f"expected synaptic operations in {original.name}, found none")
-
-
-def texts(
-    opened: Source, settings: Settings, calibration: str | None, progress: Progress
-) -> list[Index]:
-    """Token ids to calibrate on: pieces of ``calibration``, or what the network itself writes."""
-    context = opened.graph.metadata.get("context_length")
-    length = min(settings.length, context) if isinstance(context, int) else settings.length
-    if calibration is not None:
-        if opened.tokenizer is None:
-            raise ConversionError("expected a tokenizer for the calibration text, found none")
-        return from_tokens(
-            opened.tokenizer.encode(calibration), sequences=settings.sequences, length=length
-        )
-    return self_generated(
-        Native(provisional(opened.graph, settings.seed)),
-        opened.graph.values["logits"].channels,
-        sequences=settings.sequences,
-        length=length,
-        openings=openings(opened.tokenizer, settings.sequences),
-        excluded=control_ids(opened.tokenizer),
-        seed=settings.seed,
-        progress=progress,
-    )
-
-
-def control_ids(tokenizer: Tokenizer | None) -> set[int]:
-    """Token ids that no text which a network writes may hold."""
-    if tokenizer is None:
-        return set()
-    return {i for text in tokenizer.control_tokens for i in tokenizer.encode(text, control=True)}
-
-
-def openings(tokenizer: Tokenizer | None, sequences: int) -> list[list[int]]:
-    """Beginnings of a conversation for half of the texts, where the network knows a template."""
-    opening = [] if tokenizer is None or tokenizer.template is None else tokenizer.encode_opening()
-    return [opening] * (sequences // 2) if opening else []
-
-
-def prices(settings: Settings) -> Prices:
-    """What levels cost on the chip of ``settings``, in accumulates."""
-    chip = chips.load(settings.chip)
-    mac, accumulate = chip.energy("mac"), chip.energy("accumulate")
-    worth = mac / accumulate if mac and accumulate and chip.dense else np.inf
-    return Prices(codes.code(settings.code), worth)
-
-
-def accumulate_joules(settings: Settings) -> float | None:
-    """Energy of one accumulate on the chip of ``settings``; None where it states none."""
-    picojoules = chips.load(settings.chip).energy("accumulate")
-    return None if picojoules is None else picojoules * 1e-12

@@ -37,7 +37,7 @@ DAMPING = 0.01
 """Added to the diagonal of S, as a share of its mean: what no token has shown."""
 MOST_BYTES = 2**30
 """Memory of the sums of squares that are held at once; a larger network is read several times."""
-_BLOCK = 96
+_BLOCK = 32
 
 
 @dataclass(slots=True)
@@ -113,10 +113,13 @@ def refine(
     refined = dict(grids)
     for step, (value, moments) in enumerate(measured(graph, wanted, passages)):
         progress("fitting weights", step / len(readers))
+        crossed, sent = moments.model()
+        fit = fitting(crossed, sent)
+        factor = Factor.of(sent)
         for name in readers[value]:
-            fit = fitted(graph.tensors[name], moments)
-            grid = four_bit(fit) if grids[name].bits == 4 else per_channel(fit)
-            refined[name] = second_order(fit, grid, moments.model()[1])
+            weights = graph.tensors[name] @ fit
+            grid = four_bit(weights) if grids[name].bits == 4 else per_channel(weights)
+            refined[name] = second_order(weights, grid, factor)
     return refined
 
 
@@ -144,30 +147,51 @@ def measured(
         yield from ((value, sums.pop(value)) for value in taken)
 
 
-def fitted(weights: Real, moments: Moments) -> Real:
-    """W* = W·E[x·x̂ᵀ]·E[x̂·x̂ᵀ]⁻¹, float32 (outputs, inputs); see the module.
+def fitting(crossed: NDArray[np.float64], sent: NDArray[np.float64]) -> Real:
+    """E[x·x̂ᵀ]·E[x̂·x̂ᵀ]⁻¹, which W is multiplied by from the right, float32 (inputs, inputs).
 
     Raises:
-        ConversionError: where the moments hold NaN or ∞.
+        ConversionError: where no such matrix exists.
     """
-    crossed, sent = moments.model()
     try:
-        result: Real = np.linalg.solve(sent, crossed.T @ weights.T).T.astype(np.float32)
+        fit: Real = np.linalg.solve(sent, crossed.T).T.astype(np.float32)
     except np.linalg.LinAlgError as error:
         raise ConversionError(f"expected inputs that weights can be fitted to: {error}") from None
-    return result
+    return fit
 
 
-def second_order(weights: Real, grid: Grid, squares: NDArray[np.float64]) -> Grid:
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """How the error of one column is spread over the later ones.
+
+    Attributes:
+        order: columns by falling H[i, i].
+        upper: U of H⁻¹ = UᵀU, upper triangular, in that order.
+    """
+
+    order: NDArray[np.intp]
+    upper: Real
+
+    @classmethod
+    def of(cls, squares: NDArray[np.float64]) -> Self:
+        """Factor H, (inputs, inputs); raises `ConversionError` unless it is positive definite."""
+        order = np.argsort(-squares.diagonal(), kind="stable")
+        try:
+            lower = np.linalg.cholesky(np.linalg.inv(squares[np.ix_(order, order)]))
+        except np.linalg.LinAlgError as error:
+            raise ConversionError(
+                f"expected inputs that weights can be rounded for: {error}"
+            ) from None
+        return cls(order, lower.T.astype(np.float32))
+
+
+def second_order(weights: Real, grid: Grid, factor: Factor) -> Grid:
     """Integers on the scales of ``grid`` such that W·x changes least.
 
     Args:
         weights: W, (outputs, inputs).
         grid: its scales, minima and bits; its integers are replaced.
-        squares: H, (inputs, inputs), positive definite.
-
-    Raises:
-        ConversionError: where H cannot be factored.
+        factor: of H, (inputs, inputs).
     """
     outputs, inputs = weights.shape
     lowest, highest = (0, 15) if grid.bits == 4 else (-127, 127)
@@ -175,8 +199,7 @@ def second_order(weights: Real, grid: Grid, squares: NDArray[np.float64]) -> Gri
     minima = np.zeros_like(scales)
     if grid.minimum is not None:
         minima = np.ascontiguousarray(grid.minimum.astype(np.float32).T)
-    order = np.argsort(-squares.diagonal(), kind="stable")
-    upper = _factor(squares[np.ix_(order, order)])
+    order, upper = factor.order, factor.upper
     left = np.ascontiguousarray(weights[:, order].T)
     levels = np.empty((inputs, outputs), np.int8)
     for start in range(0, inputs, _BLOCK):
@@ -197,13 +220,3 @@ def second_order(weights: Real, grid: Grid, squares: NDArray[np.float64]) -> Gri
         low, high = values[:, 0::2].astype(np.uint8), values[:, 1::2].astype(np.uint8)
         return replace(grid, values=low | (high << 4))
     return replace(grid, values=values)
-
-
-def _factor(squares: NDArray[np.float64]) -> Real:
-    """U with UᵀU = H⁻¹, upper triangular."""
-    try:
-        factor = np.linalg.cholesky(np.linalg.inv(squares))
-    except np.linalg.LinAlgError as error:
-        raise ConversionError(f"expected inputs that weights can be rounded for: {error}") from None
-    upper: Real = factor.T.astype(np.float32)
-    return upper
