@@ -59,7 +59,10 @@ struct Neon {
     return {{vdotq_s32(part.v[0], w.v[0], n), vdotq_s32(part.v[1], w.v[1], n),
              vdotq_s32(part.v[2], w.v[2], n), vdotq_s32(part.v[3], w.v[3], n)}};
   }
-  static Sums drain(const Sums&, const Part& part) { return part; }
+  static Sums drain(const Sums& sums, const Part& part) {
+    return {{vaddq_s32(sums.v[0], part.v[0]), vaddq_s32(sums.v[1], part.v[1]),
+             vaddq_s32(sums.v[2], part.v[2]), vaddq_s32(sums.v[3], part.v[3])}};
+  }
   static Sums add_shifted(const Sums& sums, const Sums& more, std::uint32_t shift) {
     const int32x4_t count = vdupq_n_s32(static_cast<std::int32_t>(shift));
     Sums result;
@@ -132,9 +135,9 @@ struct Neon {
 }  // namespace
 
 const Kernels kNeonDotprod = {
-    "neon-dotprod", !Neon::direct, Neon::offset, linear<Neon>, attend<Neon>,
-    settle,         split,         total,        rms,          layer,
-    silu,           gelu_tanh,     add,          multiply,     rotate,
+    "neon-dotprod", kByteCosts,   Neon::offset, linear<Neon>, attend<Neon>,
+    settle,         split_planes, total,        rms,          layer,
+    silu,           gelu_tanh,    add,          multiply,     rotate,
 };
 
 }  // namespace sangbo

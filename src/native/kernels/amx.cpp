@@ -1,0 +1,48 @@
+// AMX beside AVX-512 VNNI: a tile multiplies 16 rows of levels with a panel, 64 inputs at a time. A
+// panel's weights lie as a tile wants them.
+#include "kernels.hpp"
+
+#if defined(SANGBO_INTRINSICS)  // tests may emulate them
+#include SANGBO_INTRINSICS
+#else
+#include <immintrin.h>
+#endif
+
+namespace sangbo {
+namespace {
+
+// In this order: each uses what stands before it.
+#include "reals.inl"
+
+#include "linear.inl"
+
+#include "attention.inl"
+
+#include "avx512.inl"
+
+#include "tiles.inl"
+
+// A multiplication of tiles takes a sixteenth of a cycle for each four, a further digit several.
+constexpr DigitCosts kTileCosts = {2, {{8, 1.0}, {kWide, 2.0}}, 80.0};
+
+}  // namespace
+
+const Kernels kAmx = {
+    "amx",
+    kTileCosts,
+    Avx512Vnni::offset,
+    linear_tiles,
+    attend<Avx512Vnni>,
+    settle,
+    split_planes,
+    total,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
+};
+
+}  // namespace sangbo
