@@ -182,7 +182,7 @@ std::size_t Program::need_encoding(ValueId id, std::size_t group) {
   e.sums = new_place(e.groups * sizeof(std::int32_t), value.domain);
   e.magnitudes = new_place(sizeof(std::int64_t), value.domain);
   e.digits = digits_.size();
-  digits_.push_back(std::make_unique<Digits>(kernels_.digits));
+  digits_.push_back(std::make_unique<Digits>(kernels_.digits(padded_group(group) / 4)));
   value.encodings.push_back(e);
   return value.encodings.size() - 1;
 }

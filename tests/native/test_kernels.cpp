@@ -371,8 +371,9 @@ void test_reals(const Kernels& kernels) {
 
 void test_all(const Kernels& kernels) {
   test_reals(kernels);
-  for (std::size_t choice = 0; choice < kernels.digits.count; ++choice) {
-    const int low_bits = kernels.digits.choices[choice].bits;
+  const DigitCosts& digits = kernels.digits(kPanel);
+  for (std::size_t choice = 0; choice < digits.count; ++choice) {
+    const int low_bits = digits.choices[choice].bits;
     for (std::size_t rows = 1; rows <= 9; ++rows) {
       test_linear(kernels, 8, 19, 45, 45, rows, low_bits, false, false, rows % 2 == 0);
       test_linear(kernels, 8, 32, 64, 32, rows, low_bits, true, rows % 2 == 0, false);

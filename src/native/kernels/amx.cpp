@@ -22,14 +22,11 @@ namespace {
 
 #include "tiles.inl"
 
-// A multiplication of tiles takes a sixteenth of a cycle for each four, a further digit several.
-constexpr DigitCosts kTileCosts = {2, {{8, 1.0}, {kWide, 2.0}}, 80.0};
-
 }  // namespace
 
 const Kernels kAmx = {
     "amx",
-    kTileCosts,
+    tile_costs,
     Avx512Vnni::offset,
     linear_tiles,
     attend<Avx512Vnni>,

@@ -40,10 +40,12 @@ struct Avx2 : Halves {
 // widening the weights.
 constexpr DigitCosts kPairCosts = {4, {{5, 1.25}, {6, 1.5}, {7, 2.0}, {kWide, 2.1}}, 8.0};
 
+const DigitCosts& pair_costs(std::size_t) { return kPairCosts; }
+
 }  // namespace
 
 const Kernels kAvx2 = {
-    "avx2", kPairCosts, Avx2::offset, linear<Avx2>, attend<Avx2>, settle,   split_words, total,
+    "avx2", pair_costs, Avx2::offset, linear<Avx2>, attend<Avx2>, settle,   split_words, total,
     rms,    layer,      silu,         gelu_tanh,    add,          multiply, rotate,
 };
 

@@ -23,7 +23,7 @@ namespace {
 
 const Kernels kAvx512Vnni = {
     "avx512-vnni",
-    kByteCosts,
+    byte_costs,
     Avx512Vnni::offset,
     linear<Avx512Vnni>,
     attend<Avx512Vnni>,

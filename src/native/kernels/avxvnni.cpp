@@ -41,7 +41,7 @@ struct AvxVnni : Halves {
 
 const Kernels kAvxVnni = {
     "avx-vnni",
-    kByteCosts,
+    byte_costs,
     AvxVnni::offset,
     linear<AvxVnni>,
     attend<AvxVnni>,

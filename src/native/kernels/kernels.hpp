@@ -90,7 +90,7 @@ struct AttendTask {
 
 struct Kernels {
   const char* name;
-  DigitCosts digits;
+  const DigitCosts& (*digits)(std::size_t quads);  // for groups of so many fours of inputs
   int weight_offset;  // what packing adds to an 8-bit weight: 128 for unsigned bytes, else 0
 
   // Fills out[rows][panels·16].

@@ -13,7 +13,8 @@
 
 // Costs where products are summed in 32 bits at once, in multiplications: a further digit takes
 // some eight times as long.
-[[maybe_unused]] constexpr DigitCosts kByteCosts = {2, {{8, 1.0}, {kWide, 2.0}}, 8.0};
+constexpr DigitCosts kByteCosts = {2, {{8, 1.0}, {kWide, 2.0}}, 8.0};
+[[maybe_unused]] const DigitCosts& byte_costs(std::size_t) { return kByteCosts; }
 
 template <class V, int Rows>
 struct Cursor {

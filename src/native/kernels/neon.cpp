@@ -135,7 +135,7 @@ struct Neon {
 }  // namespace
 
 const Kernels kNeonDotprod = {
-    "neon-dotprod", kByteCosts,   Neon::offset, linear<Neon>, attend<Neon>,
+    "neon-dotprod", byte_costs,   Neon::offset, linear<Neon>, attend<Neon>,
     settle,         split_planes, total,        rms,          layer,
     silu,           gelu_tanh,    add,          multiply,     rotate,
 };

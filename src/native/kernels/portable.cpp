@@ -92,7 +92,7 @@ struct Plain : Wide {
 }  // namespace
 
 const Kernels kPortable = {
-    "portable", kByteCosts,   Plain::offset, linear<Plain>, attend<Plain>,
+    "portable", byte_costs,   Plain::offset, linear<Plain>, attend<Plain>,
     settle,     split_planes, total,         rms,           layer,
     silu,       gelu_tanh,    add,           multiply,      rotate,
 };

@@ -1,9 +1,9 @@
 // Linear operations in tiles. Tiles 0 to 3 hold sums of 2×2 blocks of 16 rows × 16 outputs, 4 and 5
 // levels of 16 rows, 6 and 7 weights of a panel.
 
-constexpr std::size_t kTile = 16;            // rows of a tile
-constexpr std::size_t kFewRows = 8;          // not worth a tile
-constexpr std::size_t kShallow = 8;          // fours of inputs that are not worth a tile
+constexpr std::size_t kTile = 16;     // rows of a tile
+constexpr std::size_t kFewRows = 8;   // not worth a tile
+constexpr std::size_t kShallow = 12;  // with fewer fours of inputs, tiles wait for themselves
 constexpr std::size_t kUnpacked = 32 << 10;  // bytes of a panel that are unpacked at a time
 
 // The compiler does not know that tiles read memory.
@@ -48,7 +48,6 @@ struct TileBlock {
 };
 
 using TileSums = std::int32_t[4][kTile][kPanel];  // as the tiles that they were in
-using TileReals = float[4][kTile][kPanel];
 
 inline void store_sums(const TileBlock& b, TileSums& sums) {
   constexpr std::size_t kStride = kPanel * sizeof(std::int32_t);
@@ -183,63 +182,49 @@ void add_further(TileBlock& b, std::size_t end, TileSums& sums) {
   }
 }
 
-// y + reals of the sums of one group, in the order of docs/exactness.md.
+inline void add_high(const TileBlock& b, const TileSums& high, TileSums& sums) {
+  for (std::size_t r = 0; r < b.rows; ++r) {
+    for (std::size_t p = 0; p < b.panels; ++p) {
+      const std::size_t tile = r / kTile * 2 + p;
+      const __m512i more = _mm512_loadu_si512(high[tile][r % kTile]);
+      std::int32_t* to = sums[tile][r % kTile];
+      Avx512Vnni::write(to, Avx512Vnni::add_shifted(_mm512_loadu_si512(to), more, 8));
+    }
+  }
+}
+
+// Adds the reals of the sums of a group to the rows of `out`, in the order of docs/exactness.md.
 template <int Bits>
-void scale_sums(const TileBlock& b, std::size_t group, const TileSums& sums, const TileSums* high,
-                TileReals& y) {
+void scale_sums(const TileBlock& b, std::size_t group, const TileSums& sums) {
   const LinearTask& task = b.task;
+  const bool last = group + 1 == task.groups;
   for (std::size_t p = 0; p < b.panels; ++p) {
-    const std::size_t at = ((b.panel + p) * task.groups + group) * kPanel;
+    const std::size_t panel = b.panel + p;
+    const std::size_t at = (panel * task.groups + group) * kPanel;
     const __m512 scale = Avx512Vnni::reals(task.scales, at, task.half);
     const __m512 minimum =
         task.minima == nullptr ? scale : Avx512Vnni::reals(task.minima, at, task.half);
+    const __m512 threshold = Avx512Vnni::all(task.threshold);
+    const __m512 bias =
+        task.bias == nullptr ? threshold : Avx512Vnni::reals(task.bias, panel * kPanel, false);
     for (std::size_t r = 0; r < b.rows; ++r) {
-      const std::size_t tile = r / kTile * 2 + p;
-      __m512i sum = _mm512_loadu_si512(sums[tile][r % kTile]);
-      if (high != nullptr) {
-        sum = Avx512Vnni::add_shifted(sum, _mm512_loadu_si512((*high)[tile][r % kTile]), 8);
-      }
       const std::int32_t total = task.levels.sums[(b.row + r) * task.levels.sums_stride + group];
+      float* out = task.out + (b.row + r) * task.out_stride + panel * kPanel;
+      __m512i sum = _mm512_loadu_si512(sums[r / kTile * 2 + p][r % kTile]);
       if constexpr (Bits == 8) {
         sum = Avx512Vnni::subtract(sum, static_cast<std::uint32_t>(total) * Avx512Vnni::offset);
       }
-      float* to = y[tile][r % kTile];
-      __m512 real = Avx512Vnni::plus(_mm512_loadu_ps(to),
-                                     Avx512Vnni::times(Avx512Vnni::to_reals(sum), scale));
+      __m512 y = group == 0 ? Avx512Vnni::all(0.0F) : _mm512_loadu_ps(out);
+      y = Avx512Vnni::plus(y, Avx512Vnni::times(Avx512Vnni::to_reals(sum), scale));
       if (task.minima != nullptr) {
         const __m512 count = Avx512Vnni::all(static_cast<float>(total));
-        real = Avx512Vnni::plus(real, Avx512Vnni::times(count, minimum));
+        y = Avx512Vnni::plus(y, Avx512Vnni::times(count, minimum));
       }
-      Avx512Vnni::write(to, real);
-    }
-  }
-}
-
-// Between `out` and y: `first` starts a row's sums, `last` ends them.
-inline void start_reals(const TileBlock& b, bool first, TileReals& y) {
-  for (std::size_t r = 0; r < b.rows; ++r) {
-    for (std::size_t p = 0; p < b.panels; ++p) {
-      const float* from = b.task.out + (b.row + r) * b.task.out_stride + (b.panel + p) * kPanel;
-      Avx512Vnni::write(y[r / kTile * 2 + p][r % kTile],
-                        first ? Avx512Vnni::all(0.0F) : _mm512_loadu_ps(from));
-    }
-  }
-}
-
-inline void write_reals(const TileBlock& b, bool last, const TileReals& y) {
-  for (std::size_t p = 0; p < b.panels; ++p) {
-    const std::size_t at = (b.panel + p) * kPanel;
-    const __m512 bias =
-        b.task.bias == nullptr ? Avx512Vnni::all(0.0F) : Avx512Vnni::reals(b.task.bias, at, false);
-    for (std::size_t r = 0; r < b.rows; ++r) {
-      __m512 real = _mm512_loadu_ps(y[r / kTile * 2 + p][r % kTile]);
       if (last) {
-        real = Avx512Vnni::times(real, Avx512Vnni::all(b.task.threshold));
-        if (b.task.bias != nullptr) {
-          real = Avx512Vnni::plus(real, bias);
-        }
+        y = Avx512Vnni::times(y, threshold);
+        y = task.bias == nullptr ? y : Avx512Vnni::plus(y, bias);
       }
-      Avx512Vnni::write(b.task.out + (b.row + r) * b.task.out_stride + at, real);
+      Avx512Vnni::write(out, y);
     }
   }
 }
@@ -251,23 +236,22 @@ void sum_block(TileBlock& b, const std::uint8_t* const* weights, std::size_t fir
   const LinearTask& task = b.task;
   alignas(64) TileSums sums;
   alignas(64) TileSums high;
-  alignas(64) TileReals y;
   const std::int8_t* levels = task.levels.low + b.row * task.levels.low_stride;
-  start_reals(b, first == 0, y);
-  for (std::size_t g = first; g < last; ++g) {
-    const std::int8_t* from = levels + 4 * task.quads * g;
-    const std::size_t at = 64 * task.quads * (g - first);
+  const std::size_t steps = task.quads / b.depth;
+  for (std::size_t group = first; group < last; ++group) {
+    const std::int8_t* from = levels + 4 * task.quads * group;
+    const std::size_t at = 64 * task.quads * (group - first);
     const std::uint8_t* panels[2] = {weights[0] + at, weights[b.panels - 1] + at};
-    const std::size_t steps = task.quads / b.depth;
     sum_low(b, from, panels, steps, sums);
-    const bool wide = task.levels.low_bits == kWide &&
-                      sum_high(b, from + 4 * task.groups * task.quads, panels, steps, high);
-    if (b.extras) {
-      add_further<Bits>(b, (g + 1) * task.quads, sums);
+    if (task.levels.low_bits == kWide &&
+        sum_high(b, from + 4 * task.groups * task.quads, panels, steps, high)) {
+      add_high(b, high, sums);
     }
-    scale_sums<Bits>(b, g, sums, wide ? &high : nullptr, y);
+    if (b.extras) {
+      add_further<Bits>(b, (group + 1) * task.quads, sums);
+    }
+    scale_sums<Bits>(b, group, sums);
   }
-  write_reals(b, last == task.groups, y);
 }
 
 inline void unpack(const std::uint8_t* nibbles, std::size_t quads, std::uint8_t* to) {
@@ -278,60 +262,98 @@ inline void unpack(const std::uint8_t* nibbles, std::size_t quads, std::uint8_t*
   }
 }
 
-template <int Bits>
-void linear_panels(const LinearTask& task, std::size_t depth, std::size_t first_panel,
-                   std::size_t last_panel, std::size_t first_row, std::size_t last_row) {
-  alignas(64) std::uint8_t unpacked[2][Bits == 4 ? kUnpacked : 1];
-  const std::size_t panel_bytes = task.groups * task.quads * (Bits == 8 ? 64 : 32);
-  const std::size_t chunk = Bits == 8 ? task.groups : kUnpacked / (64 * task.quads);
+// The rows' further digits from `place` on.
+inline void seek(TileBlock& b, std::size_t place) {
+  const LevelRows& levels = b.task.levels;
+  b.extras = false;
+  for (std::size_t r = 0; r < b.rows; ++r) {
+    b.next[r] = levels.extras + (b.row + r) * levels.extras_stride;
+    b.end[r] = b.next[r] + levels.extra_counts[b.row + r];
+    while (b.next[r] != b.end[r] && b.next[r]->place < place) {
+      ++b.next[r];
+    }
+    b.extras = b.extras || b.next[r] != b.end[r];
+  }
+}
+
+inline std::size_t rows_from(std::size_t row, std::size_t last) {
+  return last - row < 2 * kTile ? last - row : 2 * kTile;
+}
+
+// Weights of 8 bits come from further away than the levels of a block of rows.
+inline void linear_bytes(const LinearTask& task, std::size_t depth, std::size_t first_panel,
+                         std::size_t last_panel, std::size_t first_row, std::size_t last_row) {
+  const std::size_t panel_bytes = 64 * task.groups * task.quads;
+  for (std::size_t row = first_row; row < last_row; row += 2 * kTile) {
+    const std::size_t rows = rows_from(row, last_row);
+    configure(rows, depth);
+    for (std::size_t panel = first_panel; panel < last_panel; panel += 2) {
+      const std::size_t panels = last_panel - panel < 2 ? 1 : 2;
+      TileBlock block{task, depth, row, rows, panel, panels, {}, {}, false};
+      seek(block, 0);
+      const std::uint8_t* from = task.values + panel * panel_bytes;
+      const std::uint8_t* weights[2] = {from, from + (panels - 1) * panel_bytes};
+      sum_block<8>(block, weights, 0, task.groups);
+    }
+  }
+}
+
+// Weights of 4 bits are unpacked once for all rows.
+inline void linear_nibbles(const LinearTask& task, std::size_t depth, std::size_t first_panel,
+                           std::size_t last_panel, std::size_t first_row, std::size_t last_row) {
+  alignas(64) std::uint8_t unpacked[2][kUnpacked];
+  const std::uint8_t* weights[2] = {unpacked[0], unpacked[1]};
+  const std::size_t panel_bytes = 32 * task.groups * task.quads;
+  const std::size_t chunk = kUnpacked / (64 * task.quads);
   std::size_t configured = 0;
   for (std::size_t panel = first_panel; panel < last_panel; panel += 2) {
     const std::size_t panels = last_panel - panel < 2 ? 1 : 2;
     for (std::size_t group = 0; group < task.groups; group += chunk) {
       const std::size_t end = task.groups - group < chunk ? task.groups : group + chunk;
-      const std::uint8_t* weights[2];
       for (std::size_t p = 0; p < panels; ++p) {
-        weights[p] = task.values + (panel + p) * panel_bytes;
-        if constexpr (Bits == 4) {
-          unpack(weights[p] + 32 * task.quads * group, task.quads * (end - group), unpacked[p]);
-          weights[p] = unpacked[p];
-        }
+        unpack(task.values + (panel + p) * panel_bytes + 32 * task.quads * group,
+               task.quads * (end - group), unpacked[p]);
       }
       publish();
       for (std::size_t row = first_row; row < last_row; row += 2 * kTile) {
-        const std::size_t rows = last_row - row < 2 * kTile ? last_row - row : 2 * kTile;
+        const std::size_t rows = rows_from(row, last_row);
         if (rows != configured) {
           configure(rows, depth);
           configured = rows;
         }
         TileBlock block{task, depth, row, rows, panel, panels, {}, {}, false};
-        for (std::size_t r = 0; r < rows; ++r) {
-          block.next[r] = task.levels.extras + (row + r) * task.levels.extras_stride;
-          block.end[r] = block.next[r] + task.levels.extra_counts[row + r];
-          while (block.next[r] != block.end[r] && block.next[r]->place < task.quads * group) {
-            ++block.next[r];
-          }
-          block.extras = block.extras || block.next[r] != block.end[r];
-        }
-        sum_block<Bits>(block, weights, group, end);
+        seek(block, task.quads * group);
+        sum_block<4>(block, weights, group, end);
       }
     }
   }
-  _tile_release();
+}
+
+// Fours of inputs in a tile, or 0 where tiles are not worth it for groups of so many.
+inline std::size_t tile_depth(std::size_t quads) {
+  std::size_t depth = kTile < quads ? kTile : quads;
+  while (quads % depth != 0) {
+    --depth;
+  }
+  return depth < kShallow ? 0 : depth;
 }
 
 void linear_tiles(const LinearTask& task, std::size_t first_panel, std::size_t last_panel,
                   std::size_t first_row, std::size_t last_row) {
-  std::size_t depth = kTile < task.quads ? kTile : task.quads;
-  while (task.quads % depth != 0) {
-    --depth;
-  }
+  const std::size_t depth = tile_depth(task.quads);
   const bool fits = task.bits == 8 || 64 * task.quads <= kUnpacked;
-  if (last_row - first_row <= kFewRows || depth < kShallow || !fits) {
+  if (last_row - first_row <= kFewRows || depth == 0 || !fits) {
     linear<Avx512Vnni>(task, first_panel, last_panel, first_row, last_row);
-  } else if (task.bits == 8) {
-    linear_panels<8>(task, depth, first_panel, last_panel, first_row, last_row);
-  } else {
-    linear_panels<4>(task, depth, first_panel, last_panel, first_row, last_row);
+    return;
   }
+  const auto tiles = task.bits == 8 ? linear_bytes : linear_nibbles;
+  tiles(task, depth, first_panel, last_panel, first_row, last_row);
+  _tile_release();
+}
+
+// A multiplication of tiles takes a sixteenth of the time for each four, a further digit as long.
+constexpr DigitCosts kTileCosts = {2, {{8, 1.0}, {kWide, 2.0}}, 80.0};
+
+const DigitCosts& tile_costs(std::size_t quads) {
+  return tile_depth(quads) == 0 ? kByteCosts : kTileCosts;
 }
