@@ -33,6 +33,8 @@ const Kernels kAmx = {
     settle,
     split_planes,
     total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
     rms,
     layer,
     silu,

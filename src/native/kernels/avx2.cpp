@@ -45,8 +45,23 @@ const DigitCosts& pair_costs(std::size_t) { return kPairCosts; }
 }  // namespace
 
 const Kernels kAvx2 = {
-    "avx2", pair_costs, Avx2::offset, linear<Avx2>, attend<Avx2>, settle,   split_words, total,
-    rms,    layer,      silu,         gelu_tanh,    add,          multiply, rotate,
+    "avx2",
+    pair_costs,
+    Avx2::offset,
+    linear<Avx2>,
+    attend<Avx2>,
+    settle,
+    split_words,
+    total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

@@ -2,6 +2,7 @@
 
 struct Avx512Vnni {
   static constexpr std::size_t rows = 8;
+  static constexpr std::size_t panels = 4;
   static constexpr bool direct = true;
   static constexpr std::uint32_t offset = 128;
   using Sums = __m512i;

@@ -30,6 +30,8 @@ const Kernels kAvx512Vnni = {
     settle,
     split_planes,
     total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
     rms,
     layer,
     silu,

@@ -48,6 +48,8 @@ const Kernels kAvxVnni = {
     settle,
     split_planes,
     total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
     rms,
     layer,
     silu,

@@ -110,6 +110,11 @@ struct Kernels {
   std::int64_t (*total)(const std::int32_t* levels, std::size_t groups, std::size_t group,
                         std::int32_t* sums);
 
+  // Magnitudes of levels, cut to 16 bits; returns the bits of all of them, uncut.
+  std::uint32_t (*magnitudes)(const std::int32_t* levels, std::size_t count, std::uint16_t* to);
+  std::uint32_t (*short_magnitudes)(const std::int16_t* levels, std::size_t count,
+                                    std::uint16_t* to);
+
   // Reals, rows padded to a multiple of 16 (`padded`); see docs/exactness.md.
   void (*rms)(const float* x, const float* weight, std::size_t count, float epsilon, float* y);
   void (*layer)(const float* x, const float* weight, const float* bias, std::size_t count,

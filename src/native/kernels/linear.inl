@@ -7,6 +7,7 @@
 //                 products it holds a few of them exactly, as the range of the low digits allows
 //   V::direct     Part is Sums itself
 //   V::rows       rows that share each load of weights
+//   V::panels     panels that share each load of levels, in attention
 //   V::even, odd  inputs 0 and 2, or 1 and 3, of each output in 16 bits, for levels of 16 bits;
 //   only
 //                 where products have 16 bits; elsewhere such levels are two planes of 8-bit digits

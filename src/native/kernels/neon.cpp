@@ -15,6 +15,7 @@ namespace {
 
 struct Neon {
   static constexpr std::size_t rows = 4;
+  static constexpr std::size_t panels = 1;
   static constexpr bool direct = true;
   static constexpr std::uint32_t offset = 0;  // bytes of weights are signed here
   struct Sums {
@@ -135,9 +136,23 @@ struct Neon {
 }  // namespace
 
 const Kernels kNeonDotprod = {
-    "neon-dotprod", byte_costs,   Neon::offset, linear<Neon>, attend<Neon>,
-    settle,         split_planes, total,        rms,          layer,
-    silu,           gelu_tanh,    add,          multiply,     rotate,
+    "neon-dotprod",
+    byte_costs,
+    Neon::offset,
+    linear<Neon>,
+    attend<Neon>,
+    settle,
+    split_planes,
+    total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

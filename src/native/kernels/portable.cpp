@@ -92,9 +92,23 @@ struct Plain : Wide {
 }  // namespace
 
 const Kernels kPortable = {
-    "portable", byte_costs,   Plain::offset, linear<Plain>, attend<Plain>,
-    settle,     split_planes, total,         rms,           layer,
-    silu,       gelu_tanh,    add,           multiply,      rotate,
+    "portable",
+    byte_costs,
+    Plain::offset,
+    linear<Plain>,
+    attend<Plain>,
+    settle,
+    split_planes,
+    total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

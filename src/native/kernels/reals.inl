@@ -330,3 +330,16 @@ std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t g
   }
   return magnitude;
 }
+
+template <class Level>
+std::uint32_t magnitudes(const Level* levels, std::size_t count, std::uint16_t* to) {
+  std::uint32_t any = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int32_t n = levels[i];
+    const auto magnitude =
+        n < 0 ? 0 - static_cast<std::uint32_t>(n) : static_cast<std::uint32_t>(n);
+    any |= magnitude;
+    to[i] = static_cast<std::uint16_t>(magnitude);
+  }
+  return any;
+}
