@@ -1,10 +1,11 @@
 """Chips: what they state, and what they make of a ledger."""
 
+from sangbo.chips.break_even import break_even
 from sangbo.chips.chip import Chip, MemoryLevel, Quantity
 from sangbo.chips.loading import load, names
-from sangbo.chips.mapping import Access, accesses
-from sangbo.chips.price import Baseline, Energy, Events, Price
-from sangbo.chips.pricing import break_even, price
+from sangbo.chips.memory import Access, Moved, moved
+from sangbo.chips.price import Baseline, Energy, Events, Price, Timing
+from sangbo.chips.pricing import price
 from sangbo.chips.splits import Prediction, SplitPrice, compare_splits
 from sangbo.chips.verdict import verdict
 
@@ -15,14 +16,16 @@ __all__ = [
     "Energy",
     "Events",
     "MemoryLevel",
+    "Moved",
     "Prediction",
     "Price",
     "Quantity",
     "SplitPrice",
-    "accesses",
+    "Timing",
     "break_even",
     "compare_splits",
     "load",
+    "moved",
     "names",
     "price",
     "verdict",

@@ -5,8 +5,8 @@ unrolled in space), the part that the nearest memory serves between two refills 
 up to the whole nest. Loops of *stage* ℓ run over the tiles ℓ − 1 within a tile ℓ. Their order says
 what stays at hand: the operand that the innermost loops do not touch is stationary.
 
-An operand's tile is fetched anew whenever a loop that its index depends on moves on, and stays while
-loops that it does not depend on turn inside all those that it does. So
+An operand's tile is fetched anew whenever a loop that its index depends on moves on, and stays
+while loops that it does not depend on turn inside all those that it does. So
 
     fetched elements = (Σ over its tiles of their elements) · (turns of the other loops that are not
     inside all of its own)
@@ -119,9 +119,7 @@ class Tiling:
             )
         return Traffic(others * elements, _NONE, _NONE, others * copies, _NONE)
 
-    def _turns_of_others(
-        self, orders: tuple[Operand, ...], operand: Operand, child: int
-    ) -> Reals:
+    def _turns_of_others(self, orders: tuple[Operand, ...], operand: Operand, child: int) -> Reals:
         """Turns of the loops above tile ``child`` that are not inside all loops of ``operand``."""
         own, other = RELEVANT[operand], STATIONARY[operand]
         count: Reals = np.ones(len(self.tiles))
@@ -214,7 +212,7 @@ def cycles(tiles: Tiles) -> Reals:
 def fits(
     nest: Nest, tile: Tiles, held: tuple[Operand, ...], whole: tuple[Operand, ...], room: float
 ) -> Flags:
-    """Whether tiles (mappings, 8) of the operands ``held`` fit; those of ``whole`` lie there whole."""
+    """Whether tiles (mappings, 8) of ``held`` fit; operands of ``whole`` lie there whole."""
     needed = np.zeros(tile.shape[0])
     all_of = np.broadcast_to(np.array(nest.sizes, np.int64), tile.shape)
     for operand in held:
@@ -228,4 +226,3 @@ def fits(
             needed = needed + footprint(tile, operand, nest.stride) * SUM_BYTES
     fitting: Flags = needed <= room
     return fitting
-

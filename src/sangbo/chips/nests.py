@@ -4,9 +4,9 @@
       for r in kernel_rows: for s in kernel_columns: for t in steps:
         sums[b, k, y, x] += weights[k, c, r, s] · inputs[t, b, c, stride·y + r, stride·x + s]
 
-A matrix product is the case of one row, one column and a kernel of one. ``steps`` is 1 unless a chip
-runs one time step after the other. Where the second operand is a cache of keys or values it is the
-nest's ``weights``, and ``groups`` counts the independent nests (heads, groups of a convolution).
+A matrix product is the case of one row, one column and a kernel of one. ``steps`` is 1 unless a
+chip runs one time step after the other. Where the second operand is a cache of keys or values it is
+the nest's ``weights``, and ``groups`` counts independent nests (heads, groups of a convolution).
 """
 
 from __future__ import annotations

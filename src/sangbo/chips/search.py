@@ -48,14 +48,19 @@ class Store:
     write: float
 
 
+ROW_DIMENSIONS = ("inputs", "kernel_rows")
+COLUMN_DIMENSIONS = ("outputs", "columns", "rows")
+"""What an array unrolls along its axes if nothing else is said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Array:
     """The units: two axes, each unrolling the dimensions named, the first as far as it goes."""
 
     rows: int = 1
     columns: int = 1
-    row_dimensions: tuple[str, ...] = ("inputs", "kernel_rows")
-    column_dimensions: tuple[str, ...] = ("outputs", "columns", "rows")
+    row_dimensions: tuple[str, ...] = ROW_DIMENSIONS
+    column_dimensions: tuple[str, ...] = COLUMN_DIMENSIONS
 
     @property
     def units(self) -> int:
@@ -72,7 +77,7 @@ class Array:
             for place in map(DIMENSIONS.index, names):
                 taken = max(1, min(room, nest.sizes[place] // space[place]))
                 space[place] *= taken
-                room //= taken  # noqa: PLW2901 - what is left of this axis
+                room //= taken
         return tuple(space)
 
 
@@ -161,9 +166,7 @@ def search(
     return best
 
 
-def _stages(
-    stores: tuple[Store, ...], resident: bool
-) -> Iterator[tuple[tuple[Store, ...], ...]]:
+def _stages(stores: tuple[Store, ...], resident: bool) -> Iterator[tuple[tuple[Store, ...], ...]]:
     """Every choice of memories, nearest first; with the largest one where weights lie there."""
     private = tuple(s for s in stores if s.private)
     shared = [s for s in stores if not s.private and not s.external]
@@ -224,9 +227,7 @@ class _Space:
                         total = np.where(spilt, inf, total)
                 total = np.where(mask, total, inf)
                 place = int(np.argmin(total))
-                if total[place] < inf and (
-                    least is None or total[place] < least[0] * (1 - 1e-12)
-                ):
+                if total[place] < inf and (least is None or total[place] < least[0] * (1 - 1e-12)):
                     least = float(total[place]), place, orders, whole_kept
         return None if least is None else self._mapping(tiles[[least[1]]], *least[2:])
 
@@ -244,9 +245,7 @@ class _Space:
             for store, r, w in zip(stores, read, written, strict=True)
         ]
         rates = {s.name: (s.read, s.write) for stage in self.stages for s in stage}
-        energy = sum(
-            f.read * rates[f.store][0] + f.written * rates[f.store][1] for f in flows
-        )
+        energy = sum(f.read * rates[f.store][0] + f.written * rates[f.store][1] for f in flows)
         turned = float(cycles(tiles)[0]) * self.nest.groups
         return Mapping(
             stores=tuple(tuple(s.name for s in stage) for stage in self.stages),
@@ -291,9 +290,7 @@ class _Space:
                 if store.private:
                     tile = -(-tile // tiles[:, 0])
                 whole = tuple(o for o in kept if o != "weights") if index == self.home else ()
-                held = tuple(
-                    o for o in store.holds if not (index == self.home and o in self.fixed)
-                )
+                held = tuple(o for o in store.holds if not (index == self.home and o in self.fixed))
                 room = store.room - (self.reserved if index == self.home and self.external else 0)
                 fitting &= fits(self.nest, tile, held, whole, room)
         return fitting
