@@ -5,7 +5,7 @@ from sangbo.chips.chip import Chip, MemoryLevel, Quantity
 from sangbo.chips.loading import load, names
 from sangbo.chips.memory import Access, Moved, moved
 from sangbo.chips.price import Baseline, Energy, Events, Price, Timing
-from sangbo.chips.pricing import price
+from sangbo.chips.pricing import price, price_all
 from sangbo.chips.splits import Prediction, SplitPrice, compare_splits
 from sangbo.chips.verdict import verdict
 
@@ -28,5 +28,6 @@ __all__ = [
     "moved",
     "names",
     "price",
+    "price_all",
     "verdict",
 ]

@@ -127,7 +127,7 @@ def shape(name: str, count: SynapticCount, levels: Histogram, samples: int, batc
     heads = max(1, round(count.accumulators / count.rows / outputs))
     size = max(1, round(fed / heads))
     cached = count.cache_bytes / count.rows
-    groups = min(heads, max(1, round(cached / (outputs * size))))
+    groups = _key_heads(cached / (outputs * size), heads)
     nest = replace(
         nest,
         batch=max(1, round(heads / groups)),
@@ -137,6 +137,15 @@ def shape(name: str, count: SynapticCount, levels: Histogram, samples: int, batc
         weight_bytes=cached / (outputs * size * groups),
     )
     return Shaped(nest, count.rows / samples)
+
+
+def _key_heads(found: float, heads: int) -> int:
+    """Heads of the keys: a divisor of ``heads``; ``found`` is as many times the bytes of a key."""
+    for width in (1, 2, 4):
+        groups = max(1, round(found / width))
+        if groups <= heads and heads % groups == 0:
+            return groups
+    return heads
 
 
 def shapes(ledger: Ledger, batch: int = 1) -> dict[str, Shaped]:
@@ -182,7 +191,7 @@ def moved(
     if chip.memory_included or not chip.memory:
         return Moved((), 0.0, products)
     levels = {level.name: level for level in chip.memory}
-    on_chip = [level for level in chip.memory if level.kind == "on-chip"]
+    on_chip = [m for m in chip.memory if m.kind == "on-chip" and "weights" in m.holds]
     external = next((m for m in chip.memory if m.kind == "external"), None)
     weights = weight_bytes(ledger)
     cache = sum(c.cache_bytes / c.rows for c in ledger.operations.values() if c.rows)

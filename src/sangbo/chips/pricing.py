@@ -16,7 +16,7 @@ choice of side undoes: the bound on complementary compute holds where execution 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ from sangbo.chips.chip import Chip
 from sangbo.chips.memory import check, moved, weight_bytes
 from sangbo.chips.price import SCHEMES, Energy, Events, Price, Scheme, Timing
 from sangbo.chips.sides import Mask, SidePrices, side_prices
+from sangbo.codes import Code
 from sangbo.ledger import Ledger
 from sangbo.tallies import COLUMN, NONZERO, PAIRS, SENT, TOTAL, Tally
 
@@ -94,8 +95,37 @@ def price(
         PriceError: where ``batch`` is not positive.
         CodeError: where there is no such code.
     """
+    return price_all(ledger, [chip], code=code, split=split, batch=batch)
+
+
+def price_all(
+    ledger: Ledger,
+    chips: Iterable[Chip],
+    *,
+    code: str = "csd",
+    split: str = "value",
+    batch: int = 1,
+) -> list[Price]:
+    """What `price` says for each chip, one after the other; the ledger is summed up only once."""
     spike_code = codes.code(code)
     check(ledger, batch)
+    groups, wide = ledger.groups(split), _wide(ledger)
+    return [
+        priced
+        for chip in chips
+        for priced in _on_chip(ledger, chip, spike_code, split, batch, groups, wide)
+    ]
+
+
+def _on_chip(
+    ledger: Ledger,
+    chip: Chip,
+    spike_code: Code,
+    split: str,
+    batch: int,
+    groups: Mapping[str, Tally],
+    wide: float,
+) -> list[Price]:
     prices = side_prices(chip, spike_code)
     available: dict[Scheme, bool] = {
         "dense": prices.mac is not None,
@@ -103,7 +133,6 @@ def price(
         "complementary": prices.both,
     }
     run = moved(ledger, chip, batch=batch) if chip.priced else None
-    groups = ledger.groups(split)
     tallies = {scheme: _tally(groups, scheme, prices) for scheme in SCHEMES}
     stepping = None if chip.execution == "folded" else spike_code
     updates = {s: neuron_updates(ledger, None if s == "dense" else stepping) for s in SCHEMES}
@@ -125,7 +154,7 @@ def price(
         Price(
             chip=chip.name,
             scheme=scheme,
-            code=code,
+            code=spike_code.name,
             split=split if scheme == "complementary" else "none",
             largest_spiking=tally.largest_spiking,
             most_spikes=tally.most_spikes,
@@ -136,7 +165,7 @@ def price(
             dense=None if whole is None else whole.total,
             baselines=baselines,
             provenances=chip.provenances,
-            notes=_notes(ledger, chip, scheme, available[scheme]),
+            notes=_notes(ledger, chip, scheme, available[scheme], wide),
             stepped=stepped if scheme == "spiking" else None,
             timing=timings[scheme],
             batch=batch,
@@ -156,7 +185,18 @@ def _tally(groups: Mapping[str, Tally], scheme: Scheme, prices: SidePrices) -> _
     return tally
 
 
-def _notes(ledger: Ledger, chip: Chip, scheme: Scheme, available: bool) -> tuple[str, ...]:
+def _wide(ledger: Ledger) -> float:
+    """Share of all products whose level is above `WIDEST_DENSE`."""
+    pairs = wide = 0
+    for count in ledger.operations.values():
+        pairs += count.pairs.total
+        wide += sum(n for magnitude, n in count.pairs.counts.items() if magnitude > WIDEST_DENSE)
+    return wide / max(1, pairs)
+
+
+def _notes(
+    ledger: Ledger, chip: Chip, scheme: Scheme, available: bool, wide: float
+) -> tuple[str, ...]:
     """What a reader of this price must know beside the chip's own notes."""
     if not chip.priced:
         return (f"No energies of {chip.name} are published: only its limits are known.",)
@@ -165,16 +205,9 @@ def _notes(ledger: Ledger, chip: Chip, scheme: Scheme, available: bool) -> tuple
     notes = []
     if chip.energy("neuron_update") is None and chip.accounting == "events":
         notes.append(f"{chip.name} states no energy of a neuron update: not priced.")
-    pairs = sum(c.pairs.total for c in ledger.operations.values())
-    wide = sum(
-        times
-        for count in ledger.operations.values()
-        for magnitude, times in count.pairs.counts.items()
-        if magnitude > WIDEST_DENSE
-    )
     if wide and scheme != "spiking":
         notes.append(
-            f"{wide / pairs:.2%} of products have a level above {WIDEST_DENSE}; on the dense side "
+            f"{wide:.2%} of products have a level above {WIDEST_DENSE}; on the dense side "
             "each is priced as one 8-bit MAC."
         )
     capacity = sum(m.capacity.value for m in chip.memory if m.capacity)

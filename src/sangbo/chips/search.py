@@ -22,7 +22,7 @@ from sangbo.chips.counts import GROUPS, STATIONARY, Flags, Reals, Tiles, Tiling,
 from sangbo.chips.nests import DIMENSIONS, OPERANDS, SUM_BYTES, C, Nest, Operand, R, S, T
 from sangbo.errors import PriceError
 
-MOST = 20_000
+MOST = 6_000
 """Most chains of tiles that are tried for one choice of memories."""
 
 
