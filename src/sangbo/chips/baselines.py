@@ -16,6 +16,14 @@ WIDEST = 8
 """Bits of a dense level at most."""
 
 
+def level_bits(ledger: Ledger) -> dict[str, int]:
+    """⌈log₂(T+1)⌉ for each neuron layer, T its largest magnitude; at most `WIDEST`."""
+    return {
+        name: min(WIDEST, max(1, max(levels.counts, default=0).bit_length()))
+        for name, levels in ledger.neurons.items()
+    }
+
+
 def baselines_of(ledger: Ledger, chip: Chip, batch: int) -> tuple[Baseline, ...]:
     """Dense execution that skips zeros, at fewer bits, and both.
 
@@ -25,10 +33,7 @@ def baselines_of(ledger: Ledger, chip: Chip, batch: int) -> tuple[Baseline, ...]
     """
     mac = chip.energy("mac") or 0.0
     multiply = chip.get("arithmetic", "multiply_int8")
-    bits = {
-        name: min(WIDEST, max(1, max(levels.counts, default=0).bit_length()))
-        for name, levels in ledger.neurons.items()
-    }
+    bits = level_bits(ledger)
     updates = neuron_updates(ledger, None) / ledger.samples
     found = []
     for name, quantised, skipping in (

@@ -41,6 +41,13 @@ def energy_markdown(prices: Sequence[Price], per: Per = "token") -> str:
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
 
 
+def energy_rows(
+    prices: Sequence[Price], per: Per = "token"
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of the table of `energy_table`."""
+    return _head(per), list(_rows(prices, baselines=True))
+
+
 def price_document(prices: Sequence[Price]) -> dict[str, Any]:
     """What ``sangbo price --json`` prints."""
     return {"entries": [price.to_dict() for price in prices]}
@@ -80,6 +87,14 @@ def format_energy(picojoules: float) -> str:
         if picojoules >= size:
             return f"{picojoules / size:.3g} {unit}"
     return f"{picojoules:.3g} pJ"
+
+
+def format_seconds(seconds: float) -> str:
+    """A time with the prefix that suits it."""
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def _line(cells: Sequence[str]) -> str:
