@@ -13,7 +13,8 @@ while loops that it does not depend on turn inside all those that it does. So
 
 which is exact where every tile divides the next; where one does not, tiles at the edge are smaller,
 their sums are exact, and a loop that would turn only once at the edge still counts as turning.
-A sum that leaves before it is finished comes back: M leavings are M writes and M − 1 readings.
+A sum that leaves before it is finished comes back: M leavings are M writes and M − 1 readings. In a
+memory of the unit's own every addition is such a leaving; an array that has none adds in registers.
 Windows of a convolution overlap: a tile of inputs is fetched whole, halo included.
 """
 
@@ -113,6 +114,8 @@ class Tiling:
         elements = self._elements(operand, child)
         copies = self._copies(operand, child) if private else elements
         if operand == "sums":
+            if private and child == 0:  # a unit's own memory is where it adds up
+                others = self._turned(0, GROUPS["reduction"]) * self._turned(0, (T,))
             back = others - 1
             return Traffic(
                 back * elements, others * elements, elements, back * copies, others * copies

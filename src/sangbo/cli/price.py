@@ -92,9 +92,9 @@ def price(
         if layers:
             stdout.print(report.break_even_table(layers))
         stdout.print(report.thresholds_table(published))
-    for one in fits:
-        if one.chips is not None:
-            stdout.print(f"• {one}", highlight=False, soft_wrap=True)
+    for fitted in fits:
+        if fitted.chips is not None:
+            stdout.print(f"• {fitted}", highlight=False, soft_wrap=True)
     for note in dict.fromkeys(f"{p.chip}: {note}" for p in prices for note in p.notes):
         stdout.print(f"• {note}", highlight=False, soft_wrap=True)
     stdout.print(chips.verdict(prices), highlight=False, soft_wrap=True)

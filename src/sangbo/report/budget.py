@@ -69,9 +69,9 @@ def budget_drawing(prices: Sequence[Price], chips: Mapping[str, Chip]) -> str:
     height = 24 * len(rows) + 40
     parts = [_svg(860, height)]
     for index, (label, colour) in enumerate(_COLOURS.items()):
-        x = 10 + 165 * index
-        parts.append(f'<rect x="{x}" y="6" width="12" height="12" fill="{colour}"/>')
-        parts.append(f'<text x="{x + 17}" y="16">{label}</text>')
+        at = 10 + 165 * index
+        parts.append(f'<rect x="{at}" y="6" width="12" height="12" fill="{colour}"/>')
+        parts.append(f'<text x="{at + 17}" y="16">{label}</text>')
     for place, (name, scheme, _, energy, largest) in enumerate(rows):
         y, x = 34 + 24 * place, 300.0
         parts.append(f'<text x="10" y="{y + 12}">{escape(name)}: {escape(scheme)}</text>')

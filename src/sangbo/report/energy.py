@@ -12,6 +12,7 @@ from sangbo.chips import Energy, Price
 Per: TypeAlias = Literal["token", "sample"]
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"))
 _MISSING = "no unit"
+_UNKNOWN = "unpublished"
 _INCLUDED = "included"
 
 
@@ -67,16 +68,17 @@ def _rows(prices: Sequence[Price], baselines: bool) -> Iterator[tuple[str, ...]]
         dense = price.scheme == "dense"
         code = "–" if dense else price.code
         by = "" if price.split in ("value", "none") else f" by {price.split}"
-        yield (price.chip, f"{price.scheme}{by}", code, *_figures(price.energy, price.dense))
+        yield (price.chip, f"{price.scheme}{by}", code, *_figures(price.energy, price))
         for baseline in price.baselines if dense and baselines else ():
             name = f"dense, {baseline.name}"
-            yield (price.chip, name, code, *_figures(baseline.energy, price.dense))
+            yield (price.chip, name, code, *_figures(baseline.energy, price))
 
 
-def _figures(energy: Energy | None, dense: float | None) -> tuple[str, str, str, str]:
+def _figures(energy: Energy | None, price: Price) -> tuple[str, str, str, str]:
     if energy is None:
-        return (_MISSING, _MISSING, _MISSING, "–")
-    relative = f"{energy.total / dense:.3f}" if dense else "–"
+        missing = _MISSING if price.provenances else _UNKNOWN
+        return (missing, missing, missing, "–")
+    relative = f"{energy.total / price.dense:.3f}" if price.dense else "–"
     memory = format_energy(energy.memory) if energy.levels else _INCLUDED
     return (format_energy(energy.compute), memory, format_energy(energy.total), relative)
 
