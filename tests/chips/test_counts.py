@@ -104,7 +104,7 @@ def counted(
     return float(found.down[0]), float(found.up[0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases(dividing=True))
 def test_counts_equal_a_simulation(case: tuple[Nest, list[Tile], tuple[Operand, ...]]) -> None:
     nest, tiles, orders = case

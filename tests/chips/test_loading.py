@@ -125,7 +125,7 @@ MAC = 'mac = { value = 0.3, unit = "pJ", source = "a paper", provenance = "claim
         ('name = "test"', 'name = "test"\ncolour = "red"', "^t:2: colour: .* unknown key"),
         ("[limits]", "[limit]", "^t:13: limit: .* unknown key"),
         ("cores = { value = 4, unit", "cores = { value = 4, u", "^t:14: limits.cores.u: "),
-        ('"on-chip"', '"remote"', "^t:18: memory.0.kind: expected one of on-chip, external"),
+        ('"on-chip"', '"remote"', "^t:18: memory.0.kind: expected one of unit, on-chip, external"),
         ("\nread", "\nreading", "^t:20: memory.0.reading: .* unknown key"),
         ('1.5, unit = "pJ/byte"', '1.5, unit = "pJ"', "^t:20: memory.0.read.unit: .*'pJ/byte'"),
         ("capacity =", "# capacity =", "^t:16: memory.0.capacity: expected this number"),

@@ -22,9 +22,11 @@ def price(
         dense_fraction=0,
         dense_fraction_levels=0,
         events=Events(0, 0, 0, 0),
-        energy=None if compute is None else Energy(compute, {"dram": memory}),
+        energy=None if compute is None else Energy({"arithmetic": compute}, {"dram": memory}),
         dense=None if compute is None else 100,
-        baselines=(Baseline("zero skipping", Energy(baseline - memory, {"dram": memory})),),
+        baselines=(
+            Baseline("zero skipping", Energy({"arithmetic": baseline - memory}, {"dram": memory})),
+        ),
         provenances=("claim",),
     )
 

@@ -157,6 +157,8 @@ def search(
         found = _Space(nest, stages, array, resident, reserved).best()
         if found is not None and (best is None or found.energy < best.energy * (1 - 1e-12)):
             best = found
+    if best is None and reserved:  # so little is left that tiles share the room of the weights
+        return search(nest, stores, array, resident=resident)
     if best is None:
         rooms = ", ".join(f"{s.name} {s.room:g}" for s in stores)
         raise PriceError(
@@ -320,7 +322,7 @@ class _Space:
         tiles = np.empty((prod(counts), middle + 2, len(DIMENSIONS)), np.int64)
         tiles[:, 0], tiles[:, -1] = space, self.nest.sizes
         for dimension, (chain, place) in enumerate(zip(chains, places, strict=True)):
-            tiles[:, 1:-1, dimension] = np.array(chain, np.int64).reshape(-1, middle)[place]
+            tiles[:, 1:-1, dimension] = np.array(chain, np.int64).reshape(len(chain), middle)[place]
         return tiles
 
 
