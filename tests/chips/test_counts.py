@@ -1,4 +1,4 @@
-"""Access counts against a simulator that runs the loops with buffers and fetches what is missing."""
+"""Access counts against a simulator that runs the loops and fetches what its buffer lacks."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def touched(operand: Operand, start: Index, end: Index, stride: int) -> set[Inde
 def simulate(
     nest: Nest, tiles: list[Tile], orders: tuple[Operand, ...], operand: Operand, child: int
 ) -> tuple[int, int]:
-    """Elements read from and written to the memory above tile ``child``, by a buffer of one tile."""
+    """Elements read from and written to the memory above ``child``, by a buffer of one tile."""
     down = up = 0
     held: Index | None = None
     buffer: set[Index] = set()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sangbo import chips
-from sangbo.chips.chip import Chip, MemoryLevel, Quantity
+from sangbo.chips.chip import Chip, MemoryKind, MemoryLevel, Quantity
 from sangbo.chips.memory import moved, shapes, stored_bits
 from sangbo.chips.nests import OPERANDS, Nest, decoder, linear, resnet50, total_macs, vgg16
 from sangbo.chips.search import Array, Store, search
@@ -26,7 +26,7 @@ def memory(name: str, capacity: int | None, energy: float, **changes: Any) -> Me
 
     room = None if capacity is None else number(capacity, "byte")
     each = number(energy, "pJ/byte")
-    kind = "external" if capacity is None else "on-chip"
+    kind: MemoryKind = "external" if capacity is None else "on-chip"
     return replace(MemoryLevel(name, kind, room, each, each), **changes)
 
 
@@ -55,7 +55,7 @@ def layer(outputs: int, rows: int = 2, highest: int = 5) -> Ledger:
     return ledger
 
 
-def bytes_of(ledger: Ledger, on: Chip, **options: Any) -> dict[tuple[str, str], tuple[float, ...]]:
+def bytes_of(ledger: Ledger, on: Chip, **options: Any) -> dict[tuple[str, str], Any]:
     found = moved(ledger, on, **options).accesses
     return {(a.operand, a.level.name): (a.read, a.written) for a in found}
 
@@ -241,7 +241,7 @@ def test_the_search_finds_what_trying_everything_finds(nest: Nest) -> None:
                 continue
             if "sums" in kept and nest.output_count > room:
                 continue
-            if not fits(nest, tiles[:, 1], OPERANDS, kept, stores[0].room)[0]:  # type: ignore[arg-type]
+            if not fits(nest, tiles[:, 1], OPERANDS, kept, stores[0].room)[0]:
                 continue
             for orders in itertools.product(OPERANDS, repeat=2):
                 total = 0.0

@@ -49,8 +49,10 @@ def chip(energies: Mapping[str, float], **changes: object) -> Chip:
 
 
 ROOMY = (
-    MemoryLevel("sram", "on-chip", quantity(2**20, "byte"), *[quantity(2, "pJ/byte")] * 2),
-    MemoryLevel("dram", "external", None, *[quantity(50, "pJ/byte")] * 2),
+    MemoryLevel(
+        "sram", "on-chip", quantity(2**20, "byte"), quantity(2, "pJ/byte"), quantity(2, "pJ/byte")
+    ),
+    MemoryLevel("dram", "external", None, quantity(50, "pJ/byte"), quantity(50, "pJ/byte")),
 )
 
 

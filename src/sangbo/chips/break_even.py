@@ -30,8 +30,6 @@ from sangbo.chips.search import Mapping, search
 from sangbo.errors import ChipError, PriceError
 from sangbo.ledger import Ledger
 
-SPIKE_BIT = 1 / 8
-
 
 def break_even(chip: Chip, operand: str = "int8", total: str = "int32") -> float:
     """Spikes per value below which spikes cost less compute than one MAC on ``chip``.
@@ -168,63 +166,46 @@ def _by_operation(run: Moved) -> dict[str, float]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Spikes per value up to which spikes beat a ⌈log₂(T+1)⌉-bit dense network, memory included.
-
-    Attributes:
-        steps: T.
-        folded: folded in time.
-        stepped: step by step.
-        events: event by event.
-    """
-
-    steps: int
-    folded: float
-    stepped: float
-    events: float
-
-
-def rates(nests: Sequence[Nest], chip: Chip, steps: int) -> Rates:
-    """Break-even of a whole network of plain shapes in a rate code of ``steps`` time steps.
+def fair_mac(chip: Chip, steps: int) -> float:
+    """Energy of a product with a level of ⌈log₂(T+1)⌉ bits.
 
     Raises:
-        ChipError: where the chip does not state the arithmetic or memory that this needs.
+        ChipError: where the chip does not state the arithmetic that this needs.
+        PriceError: where ``steps`` is not positive.
     """
     if steps < 1:
         raise PriceError(f"expected at least 1 time step, found {steps}")
-    mac, accumulate = chip.energy("mac"), chip.energy("accumulate")
-    shared = [m for m in chip.memory if m.kind == "on-chip" and m.read and m.write]
-    if mac is None or accumulate is None or not shared:
-        raise ChipError(f"expected {chip.name} to state both sides and its memory")
+    mac = chip.energy("mac")
+    if mac is None or chip.energy("accumulate") is None:
+        raise ChipError(f"expected {chip.name} to state both sides, found one")
     bits = ceil(log2(steps + 1))
-    product = mac - chip.arithmetic("multiply_int8") * (1 - bits / 8)
-    dense = idle = weights = events = macs = 0.0
+    return mac - chip.arithmetic("multiply_int8") * (1 - bits / WIDEST)
+
+
+def by_events(nests: Sequence[Nest], chip: Chip, steps: int) -> float:
+    """Spikes per value up to which spikes, event by event, beat dense ⌈log₂(T+1)⌉-bit execution.
+
+    Args:
+        nests: the network as plain shapes.
+        chip: energies; a spike finds weights and membranes in its nearest shared memory.
+        steps: T, of a rate code.
+
+    Raises:
+        ChipError: where the chip does not state the arithmetic or memory that this needs.
+        PriceError: where ``steps`` is not positive.
+    """
+    product, accumulate = fair_mac(chip, steps), chip.energy("accumulate") or 0.0
+    near = next((s for s in chip.stores if not s.private and not s.external), None)
+    if near is None:
+        raise ChipError(f"expected {chip.name} to state an on-chip memory, found none")
+    bits = ceil(log2(steps + 1))
+    dense = spikes = 0.0
     for nest in nests:
-        bare = replace(nest, name="")
-        plain = search(bare, chip.stores, chip.array)
-        dense += _energy(chip, plain, bits / 8) + product * nest.macs
-        turning = search(replace(bare, steps=steps, input_bytes=SPIKE_BIT), chip.stores, chip.array)
-        near = next(f for f in turning.flows if f.operand == "weights")
-        reading = near.read * _read(chip, near.store)
-        weights += reading
-        idle += turning.energy - reading
-        place = shared[0]
-        touched = nest.weight_bytes * _read(chip, place.name)
-        if place.write is not None:
-            touched += SUM_BYTES * (_read(chip, place.name) + place.write.value)
-        events += nest.macs * (accumulate + touched)
-        macs += nest.macs
-    return Rates(
-        steps=steps,
-        folded=product / accumulate,
-        stepped=max(0.0, (dense - idle) / (weights / steps + accumulate * macs)),
-        events=dense / events,
-    )
-
-
-def _read(chip: Chip, store: str) -> float:
-    return next(s.read for s in chip.stores if s.name == store)
+        plain = search(replace(nest, name=""), chip.stores, chip.array)
+        dense += _energy(chip, plain, bits / WIDEST) + product * nest.macs
+        membrane = SUM_BYTES * (near.read + near.write)
+        spikes += nest.macs * (accumulate + nest.weight_bytes * near.read + membrane)
+    return dense / spikes
 
 
 def _energy(chip: Chip, mapping: Mapping, narrower: float) -> float:

@@ -151,8 +151,9 @@ def decoder(
     vocabulary: int = 0,
     length: int = 512,
     batch: int = 1,
+    together: bool = False,
 ) -> list[Nest]:
-    """One token through a GPT-2-type decoder.
+    """``batch`` tokens through a GPT-2-type decoder.
 
     Args:
         layers: blocks.
@@ -161,7 +162,8 @@ def decoder(
         inner: channels inside the feed-forward part; four times ``width`` if not given.
         vocabulary: outputs of the head; none without one.
         length: rows in the cache.
-        batch: tokens of different texts that share the weights; each has its own cache.
+        batch: tokens that share the weights.
+        together: whether they are a prompt, one text with one cache; otherwise each has its own.
     """
     inner = 4 * width if inner is None else inner
     nests: list[Nest] = []
@@ -170,7 +172,12 @@ def decoder(
         own = attention(f"{place}.attention", heads, heads, width // heads, length)
         nests += [
             linear(f"{place}.qkv", 3 * width, width, batch),
-            *(replace(n, groups=n.groups * batch) for n in own),
+            *(
+                replace(n, batch=n.batch * batch)
+                if together
+                else replace(n, groups=n.groups * batch)
+                for n in own
+            ),
             linear(f"{place}.projection", width, width, batch),
             linear(f"{place}.up", inner, width, batch),
             linear(f"{place}.down", width, inner, batch),

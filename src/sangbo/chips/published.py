@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from sangbo.chips.break_even import Rates, break_even, rates
+from sangbo.chips.break_even import break_even, by_events, fair_mac
 from sangbo.chips.loading import load
 from sangbo.chips.nests import vgg16
 
@@ -47,8 +47,8 @@ class Threshold:
 
 
 @cache
-def _rates(chip: str, steps: int) -> Rates:
-    return rates(vgg16(32, 10), load(chip), steps)
+def _events(chip: str, steps: int) -> float:
+    return by_events(vgg16(32, 10), load(chip), steps)
 
 
 def thresholds() -> Iterator[Threshold]:
@@ -62,33 +62,30 @@ def thresholds() -> Iterator[Threshold]:
         found = break_even(table, operand, total)
         assumption = "arithmetic alone, horowitz-45nm"
         yield Threshold(claim, (published, published), (found, found), False, assumption)
-    folded = _rates("horowitz-45nm", 5).folded
+    folded = fair_mac(table, 5) / (table.energy("accumulate") or 1.0)
     yield Threshold(
         "Davidson & Furber 2021: spikes per synapse and inference",
         (1.72, 1.72),
         (folded, folded),
         True,
-        "folded in time, 3-bit dense, VGG-16 on CIFAR-10, horowitz-45nm: both sides fetch the same "
-        "weights, so arithmetic and the narrower levels decide; their equation is not followed",
+        "folded in time against 3-bit dense, horowitz-45nm: both sides fetch the same, so "
+        "arithmetic decides; their own equation is not followed, so the nearness proves little",
     )
-    both = ("jouppi-7nm", "horowitz-45nm")
-    spikes = [r for n in both for s in (5, 10) for r in (_rates(n, s).events, _rates(n, s).stepped)]
+    spikes = [_events(name, 5) for name in ("jouppi-7nm", "horowitz-45nm")]
     yield Threshold(
         "Dampfhoffer et al. 2023: spikes per synapse and inference",
         (0.15, 1.38),
         (min(spikes), max(spikes)),
         True,
-        "event by event and step by step, T = 5 and 10, VGG-16 on CIFAR-10, both tables of "
-        "energies; 0 is step by step on horowitz-45nm, where refetching costs more than all of "
-        "dense execution",
+        "event by event, T = 5, VGG-16 on CIFAR-10, jouppi-7nm and horowitz-45nm",
     )
-    share = [100 * _rates("jouppi-7nm", steps).events / steps for steps in (5, 10)]
+    share = [100 * _events("jouppi-7nm", steps) / steps for steps in (5, 10)]
     yield Threshold(
         "Yan, Bai & Wong 2024: spike rate against ⌈log₂(T+1)⌉ bits, T in 5…10",
         (6.4, 6.4),
         (min(share), max(share)),
         True,
         "event by event, T = 10 and 5, VGG-16 on CIFAR-10, jouppi-7nm; their network on chip is "
-        "not modelled; on horowitz-45nm, whose external memory weighs more, 9.3 and 18.5 %",
+        "not modelled; on horowitz-45nm, whose external memory weighs more, 9.3 to 18.5 %",
         "% of values and steps",
     )
