@@ -115,8 +115,8 @@ def break_even_drawing(found: Sequence[LayerBreakEven]) -> str:
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
         f'<path d="M{left} 40V{low}H{width - 20}" fill="none" stroke="#555"/>',
         f'<path d="M{left} {y(1):.1f}H{width - 20}" stroke="#c00" stroke-dasharray="6 4"/>',
-        f'<text x="{width - 25}" y="{y(1) - 5:.1f}" fill="#c00" text-anchor="end">'
-        "break-even: above it, products are cheaper</text>",
+        f'<text x="{width - 22}" y="22" fill="#c00" text-anchor="end">'
+        "- - break-even: above it, products are cheaper</text>",
         f'<text x="{width / 2}" y="{height - 12}" text-anchor="middle">spikes per value</text>',
         f'<text x="16" y="{low / 2 + 20}" transform="rotate(-90 16 {low / 2 + 20})" '
         'text-anchor="middle">price of spikes over products</text>',
@@ -128,8 +128,8 @@ def break_even_drawing(found: Sequence[LayerBreakEven]) -> str:
             f'<text x="{left - 8}" y="{y(price):.1f}" text-anchor="end">{price:.1f}</text>'
         )
     for place, (kind, colour) in enumerate(_KINDS.items()):
-        parts.append(f'<circle cx="{left + 12 + 200 * place}" cy="18" r="5" fill="{colour}"/>')
-        parts.append(f'<text x="{left + 22 + 200 * place}" y="22">{kind}</text>')
+        parts.append(f'<circle cx="{left + 12 + 170 * place}" cy="18" r="5" fill="{colour}"/>')
+        parts.append(f'<text x="{left + 22 + 170 * place}" y="22">{kind}</text>')
         for layer, values in points:
             price = values[kind][1]
             title = f"{layer.operation} on {layer.chip}: {layer.spikes:.2f} spikes, {price:.2f}"
