@@ -165,7 +165,7 @@ def test_chip_files_are_checked(model: Path, tmp_path: Path) -> None:
     assert "cores" in sangbo_command("chips", "loihi-1", "--fit", model).stdout
     for old, new, line in (
         ("value = 0.3", "value = -0.3", ":18: energy.mac.value"),
-        (', unit = "pJ"', "", ":14: process.node.unit"),
+        (', unit = "pJ"', "", ":18: energy.mac.unit"),
         ("mac = {", "mack = {", ":18: energy.mack"),
     ):
         text = good.read_text(encoding="utf-8")
