@@ -28,6 +28,9 @@ from sangbo.progress import Progress, silent
 from sangbo.sources import Grid, Source, Tokenizer
 from sangbo.tasks.language import whole_reading
 
+UNSEEN = 2
+"""Texts that are kept from calibration: what the converted network loses is measured on them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -39,6 +42,7 @@ class Prepared:
         grids: of the values tensor of every Linear, rounded to the nearest.
         fixed: names of weights whose grid stays as it is.
         passages: calibration texts as token ids.
+        unseen: texts that nothing is fitted to.
         candidates: thresholds of every neuron layer, and what each would do.
         accumulate: joules of one accumulate on the chip; None where it states none.
     """
@@ -48,6 +52,7 @@ class Prepared:
     grids: Mapping[str, Grid]
     fixed: frozenset[str]
     passages: Sequence[Index]
+    unseen: Sequence[Index]
     candidates: Sequence[Candidates]
     accumulate: float | None
 
@@ -81,7 +86,7 @@ def prepare(
     original = opened.graph
     _check_language_model(original)
     original.check_finite()
-    passages = texts(opened, settings, calibration, progress)
+    passages, unseen = texts(opened, settings, calibration, progress)
     held = kept(settings.weight_bits, opened.grids)
     balanced = original
     if not held:
@@ -91,7 +96,7 @@ def prepare(
     candidates = measure(balanced, sites, passages, prices(settings), progress)
     joules = accumulate_joules(settings)
     fixed = held | tables(balanced)
-    return Prepared(settings, balanced, grids, fixed, passages, candidates, joules)
+    return Prepared(settings, balanced, grids, fixed, passages, unseen, candidates, joules)
 
 
 def _check_language_model(original: Graph) -> None:
@@ -124,26 +129,38 @@ def largest_values(
 
 def texts(
     opened: Source, settings: Settings, calibration: str | None, progress: Progress
-) -> list[Index]:
-    """Token ids to calibrate on: pieces of ``calibration``, or what the network itself writes."""
-    context = opened.graph.metadata.get("context_length")
-    length = min(settings.length, context) if isinstance(context, int) else settings.length
-    if calibration is not None:
-        if opened.tokenizer is None:
-            raise ConversionError("expected a tokenizer for the calibration text, found none")
-        return from_tokens(
-            opened.tokenizer.encode(calibration), sequences=settings.sequences, length=length
-        )
+) -> tuple[list[Index], list[Index]]:
+    """Token ids to calibrate on, and `UNSEEN` texts that the network writes to be measured on.
+
+    What is calibrated on are pieces of ``calibration``, or what the network itself writes.
+    """
+    if calibration is None:
+        first, *others, last = written(opened, settings, settings.sequences + UNSEEN, progress)
+        return others, [first, last]
+    if opened.tokenizer is None:
+        raise ConversionError("expected a tokenizer for the calibration text, found none")
+    ids = opened.tokenizer.encode(calibration)
+    given = from_tokens(ids, sequences=settings.sequences, length=_length(opened, settings))
+    return given, written(opened, settings, UNSEEN, progress)
+
+
+def written(opened: Source, settings: Settings, count: int, progress: Progress) -> list[Index]:
+    """Token ids of ``count`` texts that the network itself writes, the first half as in a chat."""
     return self_generated(
         Native(provisional(opened.graph, settings.seed)),
         opened.graph.values["logits"].channels,
-        sequences=settings.sequences,
-        length=length,
-        openings=openings(opened.tokenizer, settings.sequences),
+        sequences=count,
+        length=_length(opened, settings),
+        openings=openings(opened.tokenizer, count),
         excluded=control_ids(opened.tokenizer),
         seed=settings.seed,
         progress=progress,
     )
+
+
+def _length(opened: Source, settings: Settings) -> int:
+    context = opened.graph.metadata.get("context_length")
+    return min(settings.length, context) if isinstance(context, int) else settings.length
 
 
 def control_ids(tokenizer: Tokenizer | None) -> set[int]:
