@@ -62,7 +62,7 @@ def convert(
     opened = source if isinstance(source, Source) else open_source(source, progress)
     prepared = prepare(opened, settings, calibration, progress)
     choices = prepared.choose(Budget.parse(settings.budget))
-    converted = prepared.build(choices, progress)
+    converted = prepared.build(choices)
     passages, candidates = prepared.passages, prepared.candidates
     ledger = count(converted, passages, progress)
     measured = measure_layers(opened.graph, converted, prepared.unseen, settings.length, progress)

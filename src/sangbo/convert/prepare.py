@@ -39,8 +39,7 @@ class Prepared:
     Attributes:
         settings: how.
         balanced: the float graph, equalised where that is possible.
-        grids: of the values tensor of every Linear, rounded to the nearest.
-        fixed: names of weights whose grid stays as it is.
+        grids: of the values tensor of every Linear.
         passages: calibration texts as token ids.
         unseen: texts that nothing is fitted to.
         candidates: thresholds of every neuron layer, and what each would do.
@@ -50,7 +49,6 @@ class Prepared:
     settings: Settings
     balanced: Graph
     grids: Mapping[str, Grid]
-    fixed: frozenset[str]
     passages: Sequence[Index]
     unseen: Sequence[Index]
     candidates: Sequence[Candidates]
@@ -60,13 +58,10 @@ class Prepared:
         """A threshold for every neuron layer; see `allocate`."""
         return allocate(self.candidates, budget, self.accumulate)
 
-    def build(self, choices: Sequence[Choice], progress: Progress = silent) -> Graph:
+    def build(self, choices: Sequence[Choice]) -> Graph:
         """The complementary graph with these thresholds."""
         thresholds = {c.site: c.threshold for c in choices}
-        grids = self.grids
-        if self.settings.fitted:
-            grids = refine(self.balanced, grids, self.fixed, thresholds, self.passages, progress)
-        return complementary(self.balanced, thresholds, grids, {"sangbo": __version__})
+        return complementary(self.balanced, thresholds, self.grids, {"sangbo": __version__})
 
 
 def prepare(
@@ -92,11 +87,12 @@ def prepare(
     if not held:
         balanced = equalise(original, largest_values(original, passages, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
+    if settings.second_order:
+        grids = refine(balanced, grids, held | tables(balanced), passages, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
     candidates = measure(balanced, sites, passages, prices(settings), progress)
     joules = accumulate_joules(settings)
-    fixed = held | tables(balanced)
-    return Prepared(settings, balanced, grids, fixed, passages, unseen, candidates, joules)
+    return Prepared(settings, balanced, grids, passages, unseen, candidates, joules)
 
 
 def _check_language_model(original: Graph) -> None:
