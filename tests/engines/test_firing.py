@@ -45,7 +45,7 @@ def stepped(v: Fraction, steps: int) -> int:
 
 
 def driven(x: Any, inverse: float = 1.0) -> Any:
-    return numerics.drive(np.asarray(x, np.float32), np.float32(inverse))
+    return numerics.drive(np.asarray(x, np.float32), np.array(inverse, np.float32))
 
 
 @pytest.mark.parametrize("name", CODES)
