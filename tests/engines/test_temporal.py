@@ -14,7 +14,7 @@ from random_graphs import CONTEXT, VOCABULARY, Builder, all_values, language_mod
 from sangbo.codes import CODES
 from sangbo.engines import Reference, Segment, Temporal
 from sangbo.engines.activity import Activity, room
-from sangbo.engines.temporal import latency
+from sangbo.engines.temporal import timeline
 from sangbo.errors import EngineError
 from sangbo.graph import Attention, Graph, Linear, Neuron
 from sangbo.ledger import Ledger
@@ -121,16 +121,22 @@ def test_steps_are_those_of_a_layers_range() -> None:
     assert set(Temporal(graph, "radix").steps.values()) == {6}
     assert set(Temporal(graph, "csd", steps=3).steps.values()) == {3}
     # Norm → q, k, v → probabilities → output → norm → down, and the head's: one T after the other.
-    assert latency(graph, Temporal(graph, "radix").steps) == 7 * 6
+    assert timeline(graph, Temporal(graph, "radix").steps)[1] == 7 * 6
 
 
-def test_latency_takes_the_longest_way() -> None:
+def test_the_outputs_take_the_longest_way() -> None:
     graph = networks.converted(networks.llama(layers=2))
     steps = dict.fromkeys(Temporal(graph, "csd").steps, 1)
-    short = latency(graph, steps)
+    begins, short = timeline(graph, steps)
+    assert begins.keys() == steps.keys()
+    at = "layers.0.attention"
+    assert begins[f"{at}.norm.levels"] == 0
+    for name in (f"{at}.query.rotary", f"{at}.key.rotary", f"{at}.value"):
+        assert begins[f"{name}.levels"] == 1
+    assert begins[f"{at}.mix.probability"] == 2
     slow = next(n for n in steps if n.endswith("attention.value.levels"))
-    assert latency(graph, steps | {slow: 100}) == short + 99
-    assert latency(graph, dict.fromkeys(steps, 0)) == 0
+    assert timeline(graph, steps | {slow: 100})[1] == short + 99
+    assert timeline(graph, dict.fromkeys(steps, 0))[1] == 0
 
 
 @pytest.mark.parametrize("bits", [4, 8])

@@ -108,22 +108,28 @@ class Temporal:
         return found
 
 
-def latency(graph: Graph, steps: Mapping[str, int]) -> int:
-    """Time steps from a graph's inputs to its outputs, the longest way through its layers.
+def timeline(graph: Graph, steps: Mapping[str, int]) -> tuple[dict[str, int], int]:
+    """When each neuron layer begins to fire, and when the outputs are ready, in time steps.
+
+    A layer begins once all that it depends on has settled; layers that do not depend on each other
+    fire at once. So the outputs take the longest way through the layers.
 
     Args:
         graph: a complementary graph.
         steps: time steps of every neuron layer, as `Temporal.steps`.
     """
     ready = dict.fromkeys(graph.inputs, 0)
+    begins = {}
     for operation in graph.operations:
         after = max((ready[n] for n in operation.inputs()), default=0)
-        if isinstance(operation, Neuron):
-            after += steps[operation.output]
-        elif isinstance(operation, Attention):
-            after += steps[f"{operation.output}.probability"]
+        layer = operation.output
+        if isinstance(operation, Attention):
+            layer = f"{operation.output}.probability"
+        if layer in steps:
+            begins[layer] = after
+            after += steps[layer]
         ready[operation.output] = after
-    return max(ready[n] for n in graph.outputs)
+    return begins, max(ready[n] for n in graph.outputs)
 
 
 @dataclass
