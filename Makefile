@@ -80,6 +80,8 @@ $(SPIKES)/.installed: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(SPIKES)
 	$(SPIKES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(SPIKES)/bin/python -m pip install --quiet . --group spikingjelly
+	# SpikingJelly asks for wheels that fit only the CUDA build of torch, and needs neither here.
+	$(SPIKES)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
 	@touch $@
 
 clean:

@@ -19,12 +19,12 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from spikingjelly import __version__ as spikingjelly_version
 from spikingjelly.activation_based.ann2snn import ModuleConverter
 from spikingjelly.activation_based.ann2snn.recipes.qwen2 import (
     Qwen2SNNConfig,
@@ -235,7 +235,7 @@ def row(name: str, steps: Any, found: Any) -> dict[str, Any]:
 
 def show(rows: list[dict[str, Any]], seconds: dict[str, list[float]]) -> None:
     print(
-        f"torch {torch.__version__}, SpikingJelly {spikingjelly_version}, "
+        f"torch {torch.__version__}, SpikingJelly {version('spikingjelly')}, "
         f"{platform.machine()}, {torch.get_num_threads()} threads\n"
     )
     print("| result | T | perplexity of its original | its own | change | KL (nats) | top-1 |")

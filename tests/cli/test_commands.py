@@ -11,30 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenizers
-from tokenizers import decoders, models, pre_tokenizers
 
 import networks
 import sangbo
-from sangbo.sources import Source, Tokenizer
-
-
-def tokenizer() -> Tokenizer:
-    """Bytes for letters: 61 tokens, the last of them ends a turn."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())[:60]
-    vocabulary = {letter: i for i, letter in enumerate(letters)} | {"<|end|>": 60}
-    inner = tokenizers.Tokenizer(models.BPE(vocabulary, [], unk_token=letters[0]))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.add_special_tokens(["<|end|>"])
-    return Tokenizer(inner, ends=["<|end|>"])
+from sangbo.sources import Source
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     settings = sangbo.Settings(sequences=2, length=16)
-    sangbo.convert(Source(networks.llama(), tokenizer()), folder, settings)
+    sangbo.convert(Source(networks.llama(), networks.tokenizer()), folder, settings)
     return folder
 
 
@@ -143,7 +130,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
     for file in found.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    tokenizer().save(folder)
+    networks.tokenizer().save(folder)
     return folder
 
 

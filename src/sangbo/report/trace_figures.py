@@ -14,12 +14,15 @@ need("inspect", "matplotlib")
 import matplotlib as mpl  # noqa: E402 - only once it is known to be there
 import numpy as np  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.colors import LogNorm  # noqa: E402
+from matplotlib.colors import ListedColormap, LogNorm  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 
 _EMPTY, _INK, _UP, _DOWN = "#eceff1", "#263238", "#c62828", "#1565c0"
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TOKENS = 8
 """Last tokens whose rasters are drawn."""
+_NEURONS = 96
+"""First neurons whose spikes are drawn."""
 _TRACES = 6
 """Neurons and membranes that are drawn."""
 
@@ -105,25 +108,23 @@ def _draw_parts(axes: Axes, trace: Trace) -> None:
 def _step_names(code: str, steps: int) -> list[str]:
     if code in ("rate", "graded"):
         return [str(s) if steps <= 40 or s % 10 == 0 else "" for s in range(1, steps + 1)]
-    return [f"$2^{{{steps - 1 - s}}}$" for s in range(steps)]
+    return [f"2{str(steps - 1 - s).translate(_RAISED)}" for s in range(steps)]
 
 
 def _draw_recorded(figure: Any, name: str, recording: Recording) -> None:
     raster, sender, receiver = figure.subplots(1, 3, width_ratios=(2.2, 1, 1))
-    spikes = recording.train.spikes[:, -_TOKENS:]
+    spikes = np.sign(recording.train.spikes[:, -_TOKENS:, :_NEURONS])
     steps, rows, neurons = spikes.shape
-    step, row, neuron = np.nonzero(spikes)
-    colours = np.where(spikes[step, row, neuron] > 0, _UP, _DOWN)
-    raster.scatter(
-        row * steps + step + 0.5, neuron, c=colours, s=1.5, marker="s", linewidths=0,
-        rasterized=True,
+    raster.imshow(
+        spikes.transpose(2, 1, 0).reshape(neurons, -1), aspect="auto", interpolation="nearest",
+        cmap=ListedColormap([_DOWN, "white", _UP]), vmin=-1, vmax=1,
+        extent=(0, rows * steps, neurons, 0),
     )  # fmt: skip
     for edge in range(1, rows):
-        raster.axvline(edge * steps, color=_INK, linewidth=0.4)
-    raster.set_xlim(0, rows * steps)
-    raster.set_ylim(-1, neurons)
+        raster.axvline(edge * steps, color=_INK, linewidth=0.6)
     raster.set_xlabel(f"last {rows} tokens, {steps} steps each", fontsize=8, color=_INK)
-    raster.set_ylabel("neuron", fontsize=8, color=_INK)
+    of = recording.train.spikes.shape[2]
+    raster.set_ylabel(f"first {neurons} of {of} neurons", fontsize=8, color=_INK)
     _title(raster, f"{recording.source} → {name}")
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, _TRACES))
     last = np.abs(recording.train.spikes[:, -1].astype(int)).sum(axis=0)
@@ -141,8 +142,10 @@ def _draw_recorded(figure: Any, name: str, recording: Recording) -> None:
     for shade, chosen in zip(shades, furthest, strict=False):
         receiver.step(at, sums[:, chosen], where="mid", color=shade, lw=1)
         receiver.plot([steps], [final[chosen]], "o", color=shade, markersize=3)
-    receiver.set_xlabel("step", fontsize=8, color=_INK)
-    _title(receiver, "membranes; dots: settled")
+    receiver.set_xlabel("step; dots: settled", fontsize=8, color=_INK)
+    groups = recording.settled.shape[2]
+    of = f", weight group 1 of {groups}" if groups > 1 else ""
+    _title(receiver, f"membranes{of}")
 
 
 def _title(axes: Axes, text: str) -> None:
