@@ -1,9 +1,9 @@
-"""What sending every spike costs: the temporal engine beside the folded ones, interleaved in one run.
+"""What sending every spike costs: the temporal engine beside the folded ones, in one run.
 
     .venv/bin/python benchmarks/temporal.py build/models/smollm2-135m-instruct --text FILE
 
-Every round reads the same tokens once with each engine; the native engine is warmed up first. Ratios
-are taken round by round. All logits are compared, bit for bit.
+Every round reads the same tokens once with each engine in turn; the native engine is warmed up first.
+Ratios are taken round by round. All logits are compared, bit for bit.
 """
 
 from __future__ import annotations
