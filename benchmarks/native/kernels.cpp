@@ -75,19 +75,19 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
 
 int main(int count, char** names) {
   const sangbo::Kernels& kernels = sangbo::choose_kernels(count > 1 ? names[1] : "");
-  for (const int low_bits : {sangbo::kWide, 7, 6, 5}) {
-    for (const std::size_t rows : {1, 4, 8, 64}) {
+  const sangbo::DigitCosts& digits = kernels.digits(sangbo::kPanel);
+  for (std::size_t choice = 0; choice < digits.count; ++choice) {
+    const int low_bits = digits.choices[choice].bits;
+    for (const std::size_t rows : {1, 4, 8, 64, 256}) {
       measure(kernels, {8, 576, 576, 576, rows, low_bits});
+      measure(kernels, {4, 32, 576, 576, rows, low_bits});
     }
-    measure(kernels, {8, 1536, 576, 1536, 64, low_bits});
-    measure(kernels, {8, 576, 49152, 576, 1, low_bits});
-    measure(kernels, {8, 576, 49152, 576, 8, low_bits});
+    measure(kernels, {8, 32, 576, 576, 64, low_bits});
+    measure(kernels, {8, 1536, 576, 1536, 256, low_bits});
+    measure(kernels, {4, 32, 576, 1536, 256, low_bits});
+    for (const std::size_t rows : {1, 8}) {
+      measure(kernels, {8, 576, 49152, 576, rows, low_bits});
+      measure(kernels, {4, 32, 49152, 576, rows, low_bits});
+    }
   }
-  for (const std::size_t rows : {1, 4, 8, 64}) {
-    measure(kernels, {8, 32, 576, 576, rows, 7});
-    measure(kernels, {4, 32, 576, 576, rows, 7});
-  }
-  measure(kernels, {4, 32, 576, 1536, 64, 7});
-  measure(kernels, {4, 32, 49152, 576, 1, 7});
-  measure(kernels, {4, 32, 49152, 576, 8, 7});
 }

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/kernels.hpp"
+
 namespace sangbo {
 
 // Counts of magnitudes that are too large for a table: open addressing, at most half full.
@@ -61,7 +63,7 @@ class Tally {
   }
   // Counts each of `count` levels `times` times.
   template <class Level>
-  void add(const Level* levels, std::size_t count, std::uint64_t times = 1);
+  void add(const Kernels& kernels, const Level* levels, std::size_t count, std::uint64_t times = 1);
   // Whether so many magnitudes wait that it is worth while to count them.
   [[nodiscard]] bool ripe() const { return waiting_ >= kPending / 2; }
   // Counts the magnitudes that wait.
@@ -71,6 +73,7 @@ class Tally {
 
  private:
   static constexpr std::size_t kPending = 8192;
+  static constexpr std::size_t kPaired = 64;   // magnitudes that are counted two at a time
   static constexpr std::size_t kSmall = 256;   // magnitudes that have four places while counted
   static constexpr std::size_t kDense = 4096;  // magnitudes that have a place in a table
 
@@ -79,6 +82,8 @@ class Tally {
     std::size_t count;
     std::uint64_t times;
   };
+  struct Tables;
+
   std::unique_ptr<std::uint16_t[]> pending_;
   std::size_t waiting_ = 0;
   std::uint32_t seen_ = 0;  // the bits of all waiting magnitudes
