@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("build/benchmarks"))
     parser.add_argument("--steps", type=int, nargs="+", default=[32, 64], help="time steps T")
-    parser.add_argument("--training", type=int, default=1500, help="training steps")
+    parser.add_argument("--training", type=int, default=800, help="training steps")
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
@@ -114,7 +114,7 @@ def characters(work: Path) -> tuple[Any, int]:
 def train(ids: Any, vocabulary: int, folder: Path, steps: int) -> None:
     """Train and write a Hugging Face folder."""
     config = Qwen2Config(
-        vocab_size=vocabulary, hidden_size=128, intermediate_size=384, num_hidden_layers=4,
+        vocab_size=vocabulary, hidden_size=96, intermediate_size=256, num_hidden_layers=3,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2 * CONTEXT,
         tie_word_embeddings=True, use_sliding_window=False, bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
@@ -123,7 +123,7 @@ def train(ids: Any, vocabulary: int, folder: Path, steps: int) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     random = np.random.default_rng(0)
     for step in range(steps):
-        starts = random.integers(0, len(ids) - CONTEXT, 24)
+        starts = random.integers(0, len(ids) - CONTEXT, 16)
         batch = torch.tensor(np.stack([ids[s : s + CONTEXT] for s in starts]), dtype=torch.long)
         loss = model(input_ids=batch, labels=batch).loss
         optimiser.zero_grad()

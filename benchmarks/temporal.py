@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/temporal.py build/models/smollm2-135m-instruct --text FILE
 
-Every round reads the same tokens once with each engine in turn; the native engine is warmed up first.
+Every round reads the same tokens once with each engine in turn; the native one is warmed up first.
 Ratios are taken round by round. All logits are compared, bit for bit.
 """
 
