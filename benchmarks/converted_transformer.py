@@ -36,6 +36,7 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 import sangbo
 from sangbo.engines import Native, Reference, Segment, Temporal
 from sangbo.engines.activity import Activity
+from sangbo.errors import ConversionError
 from sangbo.sources import open_source
 from sangbo.tasks.language import whole_reading
 from sangbo.verify import compare
@@ -183,9 +184,21 @@ def theirs(model: Any, seen: Any, steps: int, levels: int) -> Torch:
 
 
 def ours(source: Any, steps: int) -> Any:
-    """Our conversion: rate code, no level that is sent above T, calibrated on its own text."""
-    settings = sangbo.Settings(code="rate", levels=steps, length=CONTEXT, sequences=32)
-    return sangbo.convert(source, settings=settings).graph
+    """Our conversion: rate code, no level that is sent above T, calibrated on its own text.
+
+    So few levels cannot keep every budget: the first of these that they can.
+    """
+    for percent in (0.2, 0.5, 1, 2, 5, 10):
+        settings = sangbo.Settings(
+            code="rate", levels=steps, length=CONTEXT, sequences=8, budget=f"perplexity={percent}%"
+        )
+        try:
+            graph = sangbo.convert(source, settings=settings).graph
+        except ConversionError:
+            continue
+        told(f"T = {steps}: budget of {percent} % for encoding")
+        return graph
+    raise SystemExit(f"expected levels up to {steps} to keep some budget")
 
 
 def reader(engine: Any) -> Callable[[Any], Any]:
