@@ -31,23 +31,106 @@ inline void configure(std::size_t rows, std::size_t depth) {
   _tile_loadconfig(&config);
 }
 
-// Up to 32 rows and 2 panels of a linear operation.
+using TileSums = std::int32_t[4][kTile][kPanel];  // as the tiles that they were in
+
+// One group of inputs of up to 32 rows and 2 panels.
 struct TileBlock {
-  const LinearTask& task;
-  std::size_t depth;   // fours of inputs in a tile
   std::size_t row;     // the first
   std::size_t rows;    // 1 … 32
   std::size_t panel;   // the first
   std::size_t panels;  // 1 or 2
-  const Extra* next[2 * kTile];
-  const Extra* end[2 * kTile];
-  bool extras;
+  std::size_t group;
 
   [[nodiscard]] bool two_rows() const { return rows > kTile; }
   [[nodiscard]] bool two_panels() const { return panels == 2; }
 };
 
-using TileSums = std::int32_t[4][kTile][kPanel];  // as the tiles that they were in
+// Sums of a block that wait until they are scaled, some rows at a time while tiles multiply the
+// next block: neither waits for the other then.
+template <int Bits>
+class WaitingSums {
+ public:
+  explicit WaitingSums(const LinearTask& task)
+      : task_(task), threshold_(Avx512Vnni::all(task.threshold)) {}
+
+  // Takes the sums of the free buffers, which become those to scale.
+  void take(const TileBlock& block, bool wide) {
+    block_ = block;
+    wide_ = wide;
+    next_ = 0;
+    current_ ^= 1;
+    for (std::size_t p = 0; p < block.panels; ++p) {
+      const std::size_t panel = block.panel + p;
+      const std::size_t at = (panel * task_.groups + block.group) * kPanel;
+      scale_[p] = Avx512Vnni::reals(task_.scales, at, task_.half);
+      if (task_.minima != nullptr) {
+        minimum_[p] = Avx512Vnni::reals(task_.minima, at, task_.half);
+      }
+      if (task_.bias != nullptr) {
+        bias_[p] = Avx512Vnni::reals(task_.bias, panel * kPanel, false);
+      }
+    }
+  }
+  [[nodiscard]] TileSums& free_sums() { return sums_[current_ ^ 1]; }
+  [[nodiscard]] TileSums& free_high() { return high_[current_ ^ 1]; }
+
+  // Adds the reals of up to `count` rows to `out`, in the order of docs/exactness.md.
+  void scale(std::size_t count) {
+    const std::size_t end = block_.rows - next_ < count ? block_.rows : next_ + count;
+    for (; next_ < end; ++next_) {
+      const std::size_t row = block_.row + next_;
+      const std::int32_t total = task_.levels.sums[row * task_.levels.sums_stride + block_.group];
+      float* out = task_.out + row * task_.out_stride + block_.panel * kPanel;
+      for (std::size_t p = 0; p < block_.panels; ++p) {
+        scale_panel(p, total, out + p * kPanel);
+      }
+    }
+  }
+  void finish() { scale(block_.rows); }
+
+ private:
+  void scale_panel(std::size_t p, std::int32_t total, float* out) const {
+    const std::size_t tile = next_ / kTile * 2 + p;
+    __m512i sum = _mm512_loadu_si512(sums_[current_][tile][next_ % kTile]);
+    if (wide_) {
+      const __m512i high = _mm512_loadu_si512(high_[current_][tile][next_ % kTile]);
+      sum = Avx512Vnni::add_shifted(sum, high, 8);
+    }
+    if constexpr (Bits == 8) {
+      sum = Avx512Vnni::subtract(sum, static_cast<std::uint32_t>(total) * Avx512Vnni::offset);
+    }
+    __m512 y = block_.group == 0 ? Avx512Vnni::all(0.0F) : _mm512_loadu_ps(out);
+    y = Avx512Vnni::plus(y, Avx512Vnni::times(Avx512Vnni::to_reals(sum), scale_[p]));
+    if (task_.minima != nullptr) {
+      const __m512 count = Avx512Vnni::all(static_cast<float>(total));
+      y = Avx512Vnni::plus(y, Avx512Vnni::times(count, minimum_[p]));
+    }
+    if (block_.group + 1 == task_.groups) {
+      y = Avx512Vnni::times(y, threshold_);
+      y = task_.bias == nullptr ? y : Avx512Vnni::plus(y, bias_[p]);
+    }
+    Avx512Vnni::write(out, y);
+  }
+
+  const LinearTask& task_;
+  __m512 threshold_;
+  __m512 scale_[2];
+  __m512 minimum_[2];
+  __m512 bias_[2];
+  TileBlock block_{};
+  std::size_t next_ = 0;
+  std::size_t current_ = 0;
+  bool wide_ = false;
+  alignas(64) TileSums sums_[2];
+  alignas(64) TileSums high_[2];
+};
+
+inline void zero_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
 
 inline void store_sums(const TileBlock& b, TileSums& sums) {
   constexpr std::size_t kStride = kPanel * sizeof(std::int32_t);
@@ -61,35 +144,6 @@ inline void store_sums(const TileBlock& b, TileSums& sums) {
       _tile_stored(3, sums[3], kStride);
     }
   }
-}
-
-// Σ low digits × weights over `steps` tiles.
-inline void sum_low(const TileBlock& b, const std::int8_t* levels,
-                    const std::uint8_t* const* weights, std::size_t steps, TileSums& sums) {
-  const std::size_t stride = b.task.levels.low_stride;
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  for (std::size_t s = 0; s < steps; ++s) {
-    const std::int8_t* from = levels + 4 * b.depth * s;
-    const std::size_t at = 64 * b.depth * s;
-    _tile_loadd(4, from, stride);
-    _tile_loadd(6, weights[0] + at, 64);
-    _tile_dpbsud(0, 4, 6);
-    if (b.two_panels()) {
-      _tile_loadd(7, weights[1] + at, 64);
-      _tile_dpbsud(1, 4, 7);
-    }
-    if (b.two_rows()) {
-      _tile_loadd(5, from + kTile * stride, stride);
-      _tile_dpbsud(2, 5, 6);
-      if (b.two_panels()) {
-        _tile_dpbsud(3, 5, 7);
-      }
-    }
-  }
-  store_sums(b, sums);
 }
 
 inline bool any_digit(const std::int8_t* from, std::size_t stride, std::size_t rows,
@@ -112,167 +166,162 @@ inline bool any_digit(const std::int8_t* from, std::size_t stride, std::size_t r
   return bits != 0;
 }
 
-// The same for high digits; tiles without any are left out. Returns whether there were some.
-inline bool sum_high(const TileBlock& b, const std::int8_t* levels,
-                     const std::uint8_t* const* weights, std::size_t steps, TileSums& sums) {
-  const std::size_t stride = b.task.levels.low_stride;
-  const std::size_t upper_rows = b.two_rows() ? kTile : b.rows;
-  bool found = false;
-  for (std::size_t s = 0; s < steps; ++s) {
-    const std::int8_t* from = levels + 4 * b.depth * s;
-    const std::size_t at = 64 * b.depth * s;
-    const bool upper = any_digit(from, stride, upper_rows, b.depth);
-    const bool lower =
-        b.two_rows() && any_digit(from + kTile * stride, stride, b.rows - kTile, b.depth);
-    if (!upper && !lower) {
-      continue;
+// A linear operation with weights of Bits bits, unpacked to bytes.
+template <int Bits>
+class TileLinear {
+ public:
+  TileLinear(const LinearTask& task, std::size_t depth)
+      : task_(task), depth_(depth), steps_(task.quads / depth), waiting_(task) {}
+
+  // Groups [first, last) of a block, whose weights from the first group on are `weights`.
+  void block(TileBlock b, const std::uint8_t* const* weights, std::size_t first, std::size_t last) {
+    const std::int8_t* levels = task_.levels.low + b.row * task_.levels.low_stride;
+    seek(b, first * task_.quads);
+    for (b.group = first; b.group < last; ++b.group) {
+      const std::int8_t* low = levels + 4 * task_.quads * b.group;
+      const std::size_t at = 64 * task_.quads * (b.group - first);
+      const std::uint8_t* panels[2] = {weights[0] + at, weights[b.panels - 1] + at};
+      sum_low(b, low, panels);
+      const bool wide = task_.levels.low_bits == kWide &&
+                        sum_high(b, low + 4 * task_.groups * task_.quads, panels);
+      if (extras_) {
+        add_further(b);
+      }
+      waiting_.finish();
+      waiting_.take(b, wide);
     }
-    if (!found) {
-      found = true;
-      _tile_zero(0);
-      _tile_zero(1);
-      _tile_zero(2);
-      _tile_zero(3);
-    }
-    _tile_loadd(6, weights[0] + at, 64);
-    if (b.two_panels()) {
-      _tile_loadd(7, weights[1] + at, 64);
-    }
-    if (upper) {
+  }
+  void finish() { waiting_.finish(); }
+
+ private:
+  // Σ low digits × weights.
+  void sum_low(const TileBlock& b, const std::int8_t* levels, const std::uint8_t* const* weights) {
+    const std::size_t stride = task_.levels.low_stride;
+    const std::size_t rows = (2 * kTile + steps_ - 1) / steps_;  // that wait, in each step
+    zero_sums();
+    for (std::size_t s = 0; s < steps_; ++s) {
+      const std::int8_t* from = levels + 4 * depth_ * s;
+      const std::size_t at = 64 * depth_ * s;
       _tile_loadd(4, from, stride);
+      _tile_loadd(6, weights[0] + at, 64);
       _tile_dpbsud(0, 4, 6);
       if (b.two_panels()) {
+        _tile_loadd(7, weights[1] + at, 64);
         _tile_dpbsud(1, 4, 7);
       }
+      if (b.two_rows()) {
+        _tile_loadd(5, from + kTile * stride, stride);
+        _tile_dpbsud(2, 5, 6);
+        if (b.two_panels()) {
+          _tile_dpbsud(3, 5, 7);
+        }
+      }
+      waiting_.scale(rows);
     }
-    if (lower) {
-      _tile_loadd(5, from + kTile * stride, stride);
-      _tile_dpbsud(2, 5, 6);
+    store_sums(b, waiting_.free_sums());
+  }
+
+  // The same for high digits; tiles without any are left out. Returns whether there were some.
+  bool sum_high(const TileBlock& b, const std::int8_t* levels, const std::uint8_t* const* weights) {
+    const std::size_t stride = task_.levels.low_stride;
+    const std::size_t upper_rows = b.two_rows() ? kTile : b.rows;
+    bool found = false;
+    for (std::size_t s = 0; s < steps_; ++s) {
+      const std::int8_t* from = levels + 4 * depth_ * s;
+      const std::size_t at = 64 * depth_ * s;
+      const bool upper = any_digit(from, stride, upper_rows, depth_);
+      const bool lower =
+          b.two_rows() && any_digit(from + kTile * stride, stride, b.rows - kTile, depth_);
+      if (!upper && !lower) {
+        continue;
+      }
+      if (!found) {
+        found = true;
+        zero_sums();
+      }
+      _tile_loadd(6, weights[0] + at, 64);
       if (b.two_panels()) {
-        _tile_dpbsud(3, 5, 7);
+        _tile_loadd(7, weights[1] + at, 64);
+      }
+      if (upper) {
+        _tile_loadd(4, from, stride);
+        _tile_dpbsud(0, 4, 6);
+        if (b.two_panels()) {
+          _tile_dpbsud(1, 4, 7);
+        }
+      }
+      if (lower) {
+        _tile_loadd(5, from + kTile * stride, stride);
+        _tile_dpbsud(2, 5, 6);
+        if (b.two_panels()) {
+          _tile_dpbsud(3, 5, 7);
+        }
       }
     }
-  }
-  if (found) {
-    store_sums(b, sums);
-  }
-  return found;
-}
-
-// Adds the further digits of fours before `end`.
-template <int Bits>
-void add_further(TileBlock& b, std::size_t end, TileSums& sums) {
-  const std::size_t fours = b.task.groups * b.task.quads;
-  for (std::size_t r = 0; r < b.rows; ++r) {
-    for (; b.next[r] != b.end[r] && b.next[r]->place < end; ++b.next[r]) {
-      const Extra& extra = *b.next[r];
-      const std::size_t place = extra.place;
-      for (std::size_t p = 0; p < b.panels; ++p) {
-        const std::uint8_t* panel = b.task.values + (b.panel + p) * fours * (Bits == 8 ? 64 : 32);
-        const __m512i w = Bits == 8
-                              ? Avx512Vnni::weights(panel + 64 * place)
-                              : Avx512Vnni::nibbles(Avx512Vnni::weights(panel + 64 * (place / 2)),
-                                                    place % 2 != 0);
-        const __m512i more =
-            Avx512Vnni::multiply_add(Avx512Vnni::none(), w, Avx512Vnni::four(extra.digits));
-        std::int32_t* to = sums[r / kTile * 2 + p][r % kTile];
-        Avx512Vnni::write(to, Avx512Vnni::add_shifted(_mm512_loadu_si512(to), more, extra.shift));
-      }
+    if (found) {
+      store_sums(b, waiting_.free_high());
     }
+    return found;
   }
-}
 
-inline void add_high(const TileBlock& b, const TileSums& high, TileSums& sums) {
-  for (std::size_t r = 0; r < b.rows; ++r) {
-    for (std::size_t p = 0; p < b.panels; ++p) {
-      const std::size_t tile = r / kTile * 2 + p;
-      const __m512i more = _mm512_loadu_si512(high[tile][r % kTile]);
-      std::int32_t* to = sums[tile][r % kTile];
-      Avx512Vnni::write(to, Avx512Vnni::add_shifted(_mm512_loadu_si512(to), more, 8));
-    }
-  }
-}
-
-// Adds the reals of the sums of a group to the rows of `out`, in the order of docs/exactness.md.
-template <int Bits>
-void scale_sums(const TileBlock& b, std::size_t group, const TileSums& sums) {
-  const LinearTask& task = b.task;
-  const bool last = group + 1 == task.groups;
-  for (std::size_t p = 0; p < b.panels; ++p) {
-    const std::size_t panel = b.panel + p;
-    const std::size_t at = (panel * task.groups + group) * kPanel;
-    const __m512 scale = Avx512Vnni::reals(task.scales, at, task.half);
-    const __m512 minimum =
-        task.minima == nullptr ? scale : Avx512Vnni::reals(task.minima, at, task.half);
-    const __m512 threshold = Avx512Vnni::all(task.threshold);
-    const __m512 bias =
-        task.bias == nullptr ? threshold : Avx512Vnni::reals(task.bias, panel * kPanel, false);
+  // Finds the rows' further digits from `place` on.
+  void seek(const TileBlock& b, std::size_t place) {
+    const LevelRows& levels = task_.levels;
+    extras_ = false;
     for (std::size_t r = 0; r < b.rows; ++r) {
-      const std::int32_t total = task.levels.sums[(b.row + r) * task.levels.sums_stride + group];
-      float* out = task.out + (b.row + r) * task.out_stride + panel * kPanel;
-      __m512i sum = _mm512_loadu_si512(sums[r / kTile * 2 + p][r % kTile]);
-      if constexpr (Bits == 8) {
-        sum = Avx512Vnni::subtract(sum, static_cast<std::uint32_t>(total) * Avx512Vnni::offset);
+      if (levels.extra_counts[b.row + r] != 0) {
+        extras_ = true;
       }
-      __m512 y = group == 0 ? Avx512Vnni::all(0.0F) : _mm512_loadu_ps(out);
-      y = Avx512Vnni::plus(y, Avx512Vnni::times(Avx512Vnni::to_reals(sum), scale));
-      if (task.minima != nullptr) {
-        const __m512 count = Avx512Vnni::all(static_cast<float>(total));
-        y = Avx512Vnni::plus(y, Avx512Vnni::times(count, minimum));
+    }
+    for (std::size_t r = 0; extras_ && r < b.rows; ++r) {
+      next_[r] = levels.extras + (b.row + r) * levels.extras_stride;
+      end_[r] = next_[r] + levels.extra_counts[b.row + r];
+      while (next_[r] != end_[r] && next_[r]->place < place) {
+        ++next_[r];
       }
-      if (last) {
-        y = Avx512Vnni::times(y, threshold);
-        y = task.bias == nullptr ? y : Avx512Vnni::plus(y, bias);
-      }
-      Avx512Vnni::write(out, y);
     }
   }
-}
 
-// Groups [first, last) of a block, whose weights from the first group on are `weights`.
-template <int Bits>
-void sum_block(TileBlock& b, const std::uint8_t* const* weights, std::size_t first,
-               std::size_t last) {
-  const LinearTask& task = b.task;
-  alignas(64) TileSums sums;
-  alignas(64) TileSums high;
-  const std::int8_t* levels = task.levels.low + b.row * task.levels.low_stride;
-  const std::size_t steps = task.quads / b.depth;
-  for (std::size_t group = first; group < last; ++group) {
-    const std::int8_t* from = levels + 4 * task.quads * group;
-    const std::size_t at = 64 * task.quads * (group - first);
-    const std::uint8_t* panels[2] = {weights[0] + at, weights[b.panels - 1] + at};
-    sum_low(b, from, panels, steps, sums);
-    if (task.levels.low_bits == kWide &&
-        sum_high(b, from + 4 * task.groups * task.quads, panels, steps, high)) {
-      add_high(b, high, sums);
+  // Adds the further digits of a block's group.
+  void add_further(const TileBlock& b) {
+    const std::size_t end = (b.group + 1) * task_.quads;
+    TileSums& sums = waiting_.free_sums();
+    for (std::size_t r = 0; r < b.rows; ++r) {
+      for (; next_[r] != end_[r] && next_[r]->place < end; ++next_[r]) {
+        for (std::size_t p = 0; p < b.panels; ++p) {
+          add_digit(*next_[r], b.panel + p, sums[r / kTile * 2 + p][r % kTile]);
+        }
+      }
     }
-    if (b.extras) {
-      add_further<Bits>(b, (group + 1) * task.quads, sums);
-    }
-    scale_sums<Bits>(b, group, sums);
   }
-}
+
+  void add_digit(const Extra& extra, std::size_t panel, std::int32_t* to) const {
+    const std::size_t place = extra.place;
+    const std::uint8_t* values =
+        task_.values + panel * task_.groups * task_.quads * (Bits == 8 ? 64 : 32);
+    const __m512i w =
+        Bits == 8
+            ? Avx512Vnni::weights(values + 64 * place)
+            : Avx512Vnni::nibbles(Avx512Vnni::weights(values + 64 * (place / 2)), place % 2 != 0);
+    const __m512i more =
+        Avx512Vnni::multiply_add(Avx512Vnni::none(), w, Avx512Vnni::four(extra.digits));
+    Avx512Vnni::write(to, Avx512Vnni::add_shifted(_mm512_loadu_si512(to), more, extra.shift));
+  }
+
+  const LinearTask& task_;
+  std::size_t depth_;  // fours of inputs in a tile
+  std::size_t steps_;  // tiles of a group
+  WaitingSums<Bits> waiting_;
+  const Extra* next_[2 * kTile];
+  const Extra* end_[2 * kTile];
+  bool extras_ = false;
+};
 
 inline void unpack(const std::uint8_t* nibbles, std::size_t quads, std::uint8_t* to) {
   for (std::size_t k = 0; k < quads; k += 2) {
     const __m512i both = _mm512_loadu_si512(nibbles + 32 * k);
     _mm512_storeu_si512(to + 64 * k, Avx512Vnni::nibbles(both, false));
     _mm512_storeu_si512(to + 64 * k + 64, Avx512Vnni::nibbles(both, true));
-  }
-}
-
-// The rows' further digits from `place` on.
-inline void seek(TileBlock& b, std::size_t place) {
-  const LevelRows& levels = b.task.levels;
-  b.extras = false;
-  for (std::size_t r = 0; r < b.rows; ++r) {
-    b.next[r] = levels.extras + (b.row + r) * levels.extras_stride;
-    b.end[r] = b.next[r] + levels.extra_counts[b.row + r];
-    while (b.next[r] != b.end[r] && b.next[r]->place < place) {
-      ++b.next[r];
-    }
-    b.extras = b.extras || b.next[r] != b.end[r];
   }
 }
 
@@ -284,18 +333,18 @@ inline std::size_t rows_from(std::size_t row, std::size_t last) {
 inline void linear_bytes(const LinearTask& task, std::size_t depth, std::size_t first_panel,
                          std::size_t last_panel, std::size_t first_row, std::size_t last_row) {
   const std::size_t panel_bytes = 64 * task.groups * task.quads;
+  TileLinear<8> linear(task, depth);
   for (std::size_t row = first_row; row < last_row; row += 2 * kTile) {
     const std::size_t rows = rows_from(row, last_row);
     configure(rows, depth);
     for (std::size_t panel = first_panel; panel < last_panel; panel += 2) {
       const std::size_t panels = last_panel - panel < 2 ? 1 : 2;
-      TileBlock block{task, depth, row, rows, panel, panels, {}, {}, false};
-      seek(block, 0);
       const std::uint8_t* from = task.values + panel * panel_bytes;
       const std::uint8_t* weights[2] = {from, from + (panels - 1) * panel_bytes};
-      sum_block<8>(block, weights, 0, task.groups);
+      linear.block({row, rows, panel, panels, 0}, weights, 0, task.groups);
     }
   }
+  linear.finish();
 }
 
 // Weights of 4 bits are unpacked once for all rows.
@@ -306,6 +355,7 @@ inline void linear_nibbles(const LinearTask& task, std::size_t depth, std::size_
   const std::size_t panel_bytes = 32 * task.groups * task.quads;
   const std::size_t chunk = kUnpacked / (64 * task.quads);
   std::size_t configured = 0;
+  TileLinear<4> linear(task, depth);
   for (std::size_t panel = first_panel; panel < last_panel; panel += 2) {
     const std::size_t panels = last_panel - panel < 2 ? 1 : 2;
     for (std::size_t group = 0; group < task.groups; group += chunk) {
@@ -321,12 +371,11 @@ inline void linear_nibbles(const LinearTask& task, std::size_t depth, std::size_
           configure(rows, depth);
           configured = rows;
         }
-        TileBlock block{task, depth, row, rows, panel, panels, {}, {}, false};
-        seek(block, task.quads * group);
-        sum_block<4>(block, weights, group, end);
+        linear.block({row, rows, panel, panels, group}, weights, group, end);
       }
     }
   }
+  linear.finish();
 }
 
 // Fours of inputs in a tile, or 0 where tiles are not worth it for groups of so many.
