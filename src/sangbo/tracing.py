@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sangbo.agreement import RATE_STEPS
 from sangbo.engines import Segment, Temporal
 from sangbo.engines.activity import Activity, Fired
 from sangbo.engines.temporal import timeline
@@ -18,9 +19,6 @@ from sangbo.inspection import Place, place_of
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.tasks.language import whole_reading
-
-LARGEST_BY_RATE = 15
-"""Levels that spike in rate code, and so its time steps, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,7 @@ def trace(
         code: spike code; the network's own by default.
         steps: time steps of every neuron layer, and
         largest_spiking: largest level that spikes, see `sangbo.engines.firing.Coding`. In rate code
-            they are `LARGEST_BY_RATE` where neither is given.
+            they are `sangbo.agreement.RATE_STEPS` where neither is given.
         watched: linear operations of which every spike and membrane is kept.
         progress: told what is being done.
 
@@ -179,7 +177,7 @@ def trace(
     """
     code = network.code if code is None else code
     if code == "rate" and steps is None and largest_spiking is None:
-        largest_spiking = LARGEST_BY_RATE
+        largest_spiking = RATE_STEPS
     engine = Temporal(network.graph, code, steps=steps, largest_spiking=largest_spiking)
     ids = np.asarray(network.encode_prompt(prompt), np.int32)
     inputs, rows = whole_reading(ids), len(ids)

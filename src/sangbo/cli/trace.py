@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
+from sangbo.agreement import RATE_STEPS
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, stdout
 from sangbo.cli.run import PROMPT
 from sangbo.errors import SangboError
 from sangbo.files import write_file
 from sangbo.network import load
 from sangbo.report.traces import NOTES, headline, trace_page, trace_table
-from sangbo.tracing import LARGEST_BY_RATE
 from sangbo.tracing import trace as trace_network
 
 
@@ -33,7 +33,7 @@ def trace(
         typer.Option(
             min=0,
             help="Larger levels take the dense side.",
-            show_default=f"none does; {LARGEST_BY_RATE} in rate",
+            show_default=f"none does; {RATE_STEPS} in rate",
         ),
     ] = None,
     operation: Annotated[
