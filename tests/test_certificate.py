@@ -27,6 +27,7 @@ from sangbo.verify import compare, measure_rounding
 SOURCE = Source(networks.llama(seed=3, layers=3))
 SMALL = Settings(sequences=4, length=48)
 ALLOWED = 0.5
+TEMPORAL = {"tokens": 9, "rate_steps": 15, "codes": [{"name": "csd"}]}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,9 @@ def damaged(network: Network, site: str, factor: int = 8) -> Network:
 def test_a_sound_network_holds(certificate: sangbo.Certificate) -> None:
     assert certificate.failures() == []
     assert certificate.passed
-    assert certificate.engines["native"].different == 0
+    for name in ("native", "temporal"):
+        assert certificate.engines[name].different == 0
+        assert certificate.engines[name].compared > 0
     found = certificate.to_dict()
     assert {
         "original", "converted", "perplexity", "top1_agreement", "kl_divergence", "engines",
@@ -176,6 +179,7 @@ def test_a_damaged_network_is_not(network: Network, document: Any) -> None:
     ("path", "change"),
     [
         ("tokens", 1), ("engines/native/compared", 1), ("perplexity/converted", 1e-6),
+        ("engines/temporal/codes/csd/different", 1),
         ("perplexity/original", 1e-2), ("kl_divergence", 1e-2), ("layers/logits/local", 1e-3),
         ("text/tokens", 1), ("top1_agreement", -0.2),
     ],
@@ -239,6 +243,12 @@ def test_predictions_that_are_not_finite_are_refused() -> None:
         ({"rounding": float("inf")}, "rounding"), ({"close_calls": 1.0}, "close_calls"),
         ({"engines": {"abacus": {}}}, "engines"),
         ({"engines": {"native": {"tokens": -1}}}, "native"), ({"engines": 5}, "engines"),
+        ({"engines": {"temporal": {"tokens": 9}}}, "codes of engine temporal"),
+        ({"engines": {"temporal": TEMPORAL | {"codes": [7]}}}, "engine temporal"),
+        ({"engines": {"temporal": TEMPORAL | {"codes": [{"name": "morse"}]}}}, "morse"),
+        ({"engines": {"temporal": TEMPORAL | {"codes": [{"name": "csd"}] * 2}}}, "each once"),
+        ({"engines": {"temporal": TEMPORAL | {"rate_steps": 2**40}}}, "rate_steps"),
+        ({"engines": {"temporal": TEMPORAL | {"rate_steps": True}}}, "rate_steps"),
         ({"text": {"kind": "sung"}}, "text"), ({"passed": "yes"}, "passed"),
         ({"perplexity": {"original": 0.0, "converted": 5.0}}, "perplexity/original"),
         ({"layers": [[0]] * 2**20}, "values"),

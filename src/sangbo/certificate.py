@@ -224,7 +224,7 @@ class Certificate:
             ("layers over their limits", self._over()),
             *(
                 (
-                    f"{name} against reference",
+                    f"{' '.join([name, *(f.name for f in a.forms if f.name)])} against reference",
                     f"{a.different} of {a.compared} values differ ({a.accumulators} accumulators)",
                 )
                 for name, a in self.engines.items()

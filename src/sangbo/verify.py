@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sangbo._version import __version__
-from sangbo.agreement import ENGINES, Agreement, agree
+from sangbo.agreement import Contender, agree, contenders
 from sangbo.certificate import DEFAULT_ALLOWED, Certificate, Comparison
 from sangbo.convert import Settings, written
 from sangbo.convert.layers import measure_layers, recorded
@@ -51,6 +51,7 @@ def verify(
     original: Source | None = None,
     tokens: int | None = None,
     allowed: float = DEFAULT_ALLOWED,
+    engines: Mapping[str, Contender] | None = None,
     progress: Progress = silent,
 ) -> Certificate:
     """Compare ``network`` with its original on ``text``, and its engines with the reference.
@@ -67,6 +68,8 @@ def verify(
         original: the network it came from; read from where it came if not given.
         tokens: most tokens of the text to predict; all by default.
         allowed: largest relative change of perplexity that passes.
+        engines: engines that are compared with the reference; all of
+            `sangbo.agreement.contenders` by default.
         progress: told how far it is.
 
     Raises:
@@ -84,9 +87,9 @@ def verify(
         passages = first(given_passages(network, text), tokens)
         about = {"kind": GIVEN, "text_sha256": hashlib.sha256(text.encode()).hexdigest()}
     context = min(CONTEXT, network.context)
-    sizes = {name: contender.tokens for name, contender in ENGINES.items()}
+    chosen = contenders() if engines is None else engines
     return certify(
-        network, source, passages, about, context, LAYER_TOKENS, sizes, allowed, progress
+        network, source, passages, about, context, LAYER_TOKENS, chosen, allowed, progress
     )
 
 
@@ -97,7 +100,7 @@ def certify(
     about: Mapping[str, Any],
     context: int,
     layer_tokens: int,
-    engine_tokens: Mapping[str, int],
+    engines: Mapping[str, Contender],
     allowed: float,
     progress: Progress,
 ) -> Certificate:
@@ -110,7 +113,7 @@ def certify(
         about: where they are from; goes into the record.
         context: tokens of a window.
         layer_tokens: most tokens on which layers are measured.
-        engine_tokens: most tokens for each engine, by its name in `sangbo.agreement.ENGINES`.
+        engines: engines that are compared with the reference, by name.
         allowed: largest relative change of perplexity that passes.
         progress: told how far it is.
     """
@@ -120,10 +123,10 @@ def certify(
     measured = measure_layers(
         source.graph, network.graph, first(passages, layer_tokens), context, progress
     )
-    engines: dict[str, Agreement] = {}
-    for name, most in engine_tokens.items():
-        sample = first(passages, most)
-        engines[name] = agree(network.graph, ENGINES[name].make, sample, context, progress)
+    agreements = {
+        name: agree(network.graph, engine, first(passages, engine.tokens), context, progress)
+        for name, engine in engines.items()
+    }
     record = {
         "original": {
             "name": source.graph.name,
@@ -156,7 +159,7 @@ def certify(
         comparison,
         measured.layers,
         measured.tokens,
-        engines,
+        agreements,
         allowed,
         recorded(network.conversion),
         rounding,

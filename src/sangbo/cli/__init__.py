@@ -10,7 +10,19 @@ import typer
 from typer.exceptions import TyperException
 
 from sangbo._version import __version__
-from sangbo.cli import advise, bench, chips, convert, inspect, limits, models, price, run, verify
+from sangbo.cli import (
+    advise,
+    bench,
+    chips,
+    convert,
+    inspect,
+    limits,
+    models,
+    price,
+    run,
+    trace,
+    verify,
+)  # fmt: skip
 from sangbo.errors import SangboError
 
 app = typer.Typer(
@@ -24,6 +36,7 @@ app.command("models")(models.models)
 app.command("convert")(convert.convert)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
+app.command("trace")(trace.trace)
 app.command("run")(run.run)
 app.command("price")(price.price)
 app.command("bench")(bench.bench)
