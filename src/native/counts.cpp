@@ -43,7 +43,12 @@ void Tally::add(const Kernels& kernels, const Level* levels, std::size_t count,
                 std::uint64_t times) {
   constexpr std::uint32_t kLargest = 0xffff;
   if (pending_ == nullptr) {
-    pending_ = std::make_unique_for_overwrite<std::uint16_t[]>(kPending);
+    if (spare_->empty()) {
+      pending_ = std::make_unique_for_overwrite<std::uint16_t[]>(kPending);
+    } else {
+      pending_ = std::move(spare_->back());
+      spare_->pop_back();
+    }
   }
   while (count > 0) {
     if (waiting_ == kPending) {
@@ -87,29 +92,20 @@ template void Tally::add(const Kernels&, const std::int16_t*, std::size_t, std::
 struct Tally::Tables {
   static constexpr std::size_t kChunk = 64;
 
-  std::array<std::array<std::array<std::uint16_t, kPaired>, kPaired>, 2> pairs;
+  std::array<std::array<std::array<std::uint16_t, kPaired>, kPaired>, 2> pairs{};
   std::array<std::array<std::uint64_t, kSmall>, 4> small{};
-  std::array<std::uint64_t, kDense> large;
-  bool paired = false;
   std::uint64_t clipped = 0;  // larger magnitudes, which pairs count as kPaired − 1
-  std::size_t reach;          // all others that have a place are below it
-
-  explicit Tables(std::uint32_t seen)
-      : reach(std::min(kDense, std::max(kSmall, std::bit_ceil(seen + std::size_t{1})))) {
-    std::fill_n(large.begin(), reach, 0);
-  }
 
   // Counts a chunk whose magnitudes are at most kPaired − 1, each once.
   void count_pairs(const std::uint16_t* next) {
     constexpr std::uint64_t kPlace = kPaired * kPaired - 1;
-    std::uint16_t* even = pairs[0][0].data();
-    std::uint16_t* odd = pairs[1][0].data();
+    constexpr int kShift = 16 - std::countr_zero(kPaired);
     for (std::size_t i = 0; i < kChunk; i += 4) {
       std::uint64_t four;
       __builtin_memcpy(&four, next + i, sizeof four);
-      const std::uint64_t places = four | four >> 10;  // of the first pair, and 32 bits above
-      ++even[places & kPlace];
-      ++odd[places >> 32 & kPlace];
+      const std::uint64_t places = four | four >> kShift;  // of the first pair, and 32 bits above
+      ++pairs[0][0][places & kPlace];
+      ++pairs[1][0][places >> 32 & kPlace];
     }
   }
 
@@ -122,33 +118,35 @@ struct Tally::Tables {
     }
   }
 
-  // Sums everything in `large`.
-  void merge() {
+  // Adds everything to `dense`.
+  void merge(std::uint64_t* dense) const {
     for (std::size_t m = 0; m < kSmall; ++m) {
-      large[m] += small[0][m] + small[1][m] + small[2][m] + small[3][m];
+      dense[m] += small[0][m] + small[1][m] + small[2][m] + small[3][m];
     }
     std::array<std::uint32_t, kPaired> first{};
-    for (std::size_t b = 0; paired && b < kPaired; ++b) {
+    for (std::size_t b = 0; b < kPaired; ++b) {
       std::uint32_t second = 0;
       for (std::size_t a = 0; a < kPaired; ++a) {
-        const std::uint32_t times = std::uint32_t{pairs[0][b][a]} + pairs[1][b][a];
+        std::uint32_t times = 0;
+        for (const auto& table : pairs) {
+          times += table[b][a];
+        }
         first[a] += times;
         second += times;
       }
-      large[b] += second;
+      dense[b] += second;
     }
     for (std::size_t a = 0; a < kPaired; ++a) {
-      large[a] += first[a];
+      dense[a] += first[a];
     }
-    large[kPaired - 1] -= clipped;  // these were counted by themselves
+    dense[kPaired - 1] -= clipped;  // these were counted by themselves
   }
 };
 
-void Tally::add_each(Tables& tables, const std::uint16_t* from, std::size_t count,
-                     std::uint64_t times) {
+void Tally::add_each(const std::uint16_t* from, std::size_t count, std::uint64_t times) {
   for (std::size_t i = 0; i < count; ++i) {
     if (from[i] < kDense) {
-      tables.large[from[i]] += times;
+      dense_[from[i]] += times;
     } else {
       sparse_.add(from[i], times);
     }
@@ -157,7 +155,9 @@ void Tally::add_each(Tables& tables, const std::uint16_t* from, std::size_t coun
 
 void Tally::settle(const Kernels& kernels) {
   static_assert(kPending / 4 <= 0xffff, "a place of a pair counts all that may wait");
-  Tables tables(seen_);
+  Tables tables;
+  const std::size_t reach = std::max(kSmall, std::bit_ceil(seen_ + std::size_t{1}));
+  dense_.resize(std::max(dense_.size(), std::min(kDense, reach)));
   const std::uint16_t* next = pending_.get();
   for (const Block& block : blocks_) {
     for (std::size_t left = block.count; left > 0;) {
@@ -169,10 +169,6 @@ void Tally::settle(const Kernels& kernels) {
       if (any == 0) {
         tables.small[0][0] += size * block.times;
       } else if (size == Tables::kChunk && block.times == 1) {
-        if (!tables.paired) {
-          tables.pairs = {};
-          tables.paired = true;
-        }
         if (any < kPaired) {
           tables.count_pairs(next);
         } else {
@@ -180,27 +176,23 @@ void Tally::settle(const Kernels& kernels) {
           alignas(64) std::array<std::uint16_t, 2 * Tables::kChunk> above;
           const std::size_t found = kernels.clip(next, kPaired - 1, low.data(), above.data());
           if (found > Tables::kChunk / 2) {
-            add_each(tables, next, size, 1);
+            add_each(next, size, 1);
           } else {
             tables.count_pairs(low.data());
             tables.clipped += found;
-            add_each(tables, above.data(), found, 1);
+            add_each(above.data(), found, 1);
           }
         }
       } else if (any < kSmall && size == Tables::kChunk) {
         tables.count_small(next, block.times);
       } else {
-        add_each(tables, next, size, block.times);
+        add_each(next, size, block.times);
       }
       next += size;
       left -= size;
     }
   }
-  tables.merge();
-  dense_.resize(std::max(dense_.size(), tables.reach));
-  for (std::size_t m = 0; m < tables.reach; ++m) {
-    dense_[m] += tables.large[m];
-  }
+  tables.merge(dense_.data());
   waiting_ = 0;
   seen_ = 0;
   blocks_.clear();
@@ -214,7 +206,7 @@ void Tally::take(const Kernels& kernels, std::map<std::int64_t, std::uint64_t>& 
     }
   }
   sparse_.each([&into](std::uint32_t magnitude, std::uint64_t times) { into[magnitude] += times; });
-  *this = Tally();
+  *this = Tally(*spare_);
 }
 
 void Counts::settle(std::atomic<std::size_t>& next) {

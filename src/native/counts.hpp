@@ -54,6 +54,12 @@ class SparseCounts {
 // holds.
 class Tally {
  public:
+  // Memory for magnitudes that wait. A thread's tallies share what none of them uses, the last
+  // used first: it is still in the thread's cache.
+  using Pending = std::unique_ptr<std::uint16_t[]>;
+
+  explicit Tally(std::vector<Pending>& spare) : spare_(&spare) {}
+
   // Says that so many levels will be added soon: where they will wait is far away in memory.
   void expect(std::size_t count) const {
     const std::size_t end = std::min(waiting_ + count, kPending);
@@ -68,6 +74,13 @@ class Tally {
   [[nodiscard]] bool ripe() const { return waiting_ >= kPending / 2; }
   // Counts the magnitudes that wait.
   void settle(const Kernels& kernels);
+  // The same, by the tally's own thread, after rows that are enough to count well.
+  void settle_rows(const Kernels& kernels) {
+    if (ripe()) {
+      settle(kernels);
+      spare_->push_back(std::move(pending_));
+    }
+  }
   // Adds all counts, and forgets them.
   void take(const Kernels& kernels, std::map<std::int64_t, std::uint64_t>& into);
 
@@ -83,9 +96,10 @@ class Tally {
     std::uint64_t times;
   };
   struct Tables;
-  void add_each(Tables& tables, const std::uint16_t* from, std::size_t count, std::uint64_t times);
+  void add_each(const std::uint16_t* from, std::size_t count, std::uint64_t times);
 
-  std::unique_ptr<std::uint16_t[]> pending_;
+  std::vector<Pending>* spare_;
+  Pending pending_;
   std::size_t waiting_ = 0;
   std::uint32_t seen_ = 0;  // the bits of all waiting magnitudes
   std::vector<Block> blocks_;
@@ -98,8 +112,13 @@ class Counts {
  public:
   Counts(const Kernels& kernels, unsigned threads, std::size_t tallies, std::size_t domains)
       : kernels_(kernels), totals_(domains + 2) {
-    for (unsigned t = 0; t < threads; ++t) {
-      tallies_.emplace_back(tallies);
+    spare_.resize(threads);
+    for (std::vector<Tally::Pending>& spare : spare_) {
+      std::vector<Tally>& own = tallies_.emplace_back();
+      own.reserve(tallies);
+      for (std::size_t i = 0; i < tallies; ++i) {
+        own.emplace_back(spare);
+      }
     }
   }
   Counts(const Counts&) = delete;
@@ -120,6 +139,7 @@ class Counts {
 
  private:
   const Kernels& kernels_;
+  std::vector<std::vector<Tally::Pending>> spare_;  // of each thread
   std::vector<std::vector<Tally>> tallies_;
   std::vector<std::uint64_t> totals_;  // rows of each domain, then the visible positions
 };

@@ -41,9 +41,14 @@ class Neuron final : public RowOperation {
         encode(run, encoding, row, levels, scratch + width);
       }
     }
+    if (tally != nullptr && last - first >= kManyRows) {
+      tally->settle_rows(run.kernels());
+    }
   }
 
  private:
+  static constexpr std::size_t kManyRows = 8;
+
   static std::size_t longest_encoding(const Value& value) {
     std::size_t longest = 0;
     for (const Encoding& encoding : value.encodings) {
