@@ -4,9 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ORACLES   := $(VENV)/.oracles
-NATIVE := $(wildcard src/native/*/*.inl src/native/*.cpp src/native/*.hpp src/native/*/*.cpp src/native/*/*.hpp src/native/CMakeLists.txt CMakeLists.txt)
+NATIVE := $(wildcard src/native/*/*.inl src/native/*/*/*.inl src/native/*.cpp src/native/*.hpp src/native/*/*.cpp src/native/*/*.hpp src/native/CMakeLists.txt CMakeLists.txt)
 
-CPP = $(wildcard src/native/*.[ch]pp src/native/*/*.[ch]pp src/native/*/*.inl tests/native/*.[ch]pp benchmarks/native/*.cpp)
+CPP = $(wildcard src/native/*.[ch]pp src/native/*/*.[ch]pp src/native/*/*.inl src/native/*/*/*.inl tests/native/*.[ch]pp benchmarks/native/*.cpp)
 
 MODEL  ?= smollm2-135m-instruct
 OUTPUT ?= build/models/$(MODEL)

@@ -1,0 +1,130 @@
+// How arrived weights act on a membrane. Each kind keeps its own states, and answers with the
+// conductance and the current that the membrane sees during the step. Arrivals of a step act from
+// its end on, as in NEST.
+
+struct Drive {
+  Real conductance;  // nS
+  Real current;      // pA, with the reversal potentials in it
+};
+
+// Currents that decay exponentially: τ dI/dt = −I.
+struct CurrentExponential {
+  static constexpr bool kConductance = false;
+  enum State : std::size_t { kExcitatory, kInhibitory, kStates };
+  enum Parameter : std::size_t { kDecayE, kDecayI, kMeanE, kMeanI, kParameters };
+  static constexpr std::array<const char*, kStates> state_names = {"i_excitatory", "i_inhibitory"};
+  static constexpr std::array<const char*, kParameters> parameter_names = {"decay_e", "decay_i",
+                                                                           "mean_e", "mean_i"};
+
+  static Drive drive(const Real* s, const Real* p) {
+    return {Real{}, s[kExcitatory] * p[kMeanE] + s[kInhibitory] * p[kMeanI]};
+  }
+  static void arrive(Real* s, const Real* p, Real e, Real i) {
+    s[kExcitatory] = s[kExcitatory] * p[kDecayE] + e;
+    s[kInhibitory] = s[kInhibitory] * p[kDecayI] + i;
+  }
+};
+
+// Conductances that decay exponentially: I = g (E − V), τ dg/dt = −g.
+struct ConductanceExponential {
+  static constexpr bool kConductance = true;
+  enum State : std::size_t { kExcitatory, kInhibitory, kStates };
+  enum Parameter : std::size_t {
+    kDecayE,
+    kDecayI,
+    kMeanE,
+    kMeanI,
+    kReversalE,
+    kReversalI,
+    kParameters
+  };
+  static constexpr std::array<const char*, kStates> state_names = {"g_excitatory", "g_inhibitory"};
+  static constexpr std::array<const char*, kParameters> parameter_names = {
+      "decay_e", "decay_i", "mean_e", "mean_i", "reversal_e", "reversal_i"};
+
+  static Drive drive(const Real* s, const Real* p) {
+    const Real e = s[kExcitatory] * p[kMeanE];
+    const Real i = s[kInhibitory] * p[kMeanI];
+    return {e + i, e * p[kReversalE] + i * p[kReversalI]};
+  }
+  static void arrive(Real* s, const Real* p, Real e, Real i) {
+    s[kExcitatory] = s[kExcitatory] * p[kDecayE] + e;
+    s[kInhibitory] = s[kInhibitory] * p[kDecayI] + i;
+  }
+};
+
+// One alpha function, (t/τ) e^(1 − t/τ) for each unit of weight: x is it, y the slope that feeds
+// it.
+struct Alpha {
+  static void advance(Real& x, Real& y, Real decay, Real feed, Real rise, Real weight) {
+    x = x * decay + y * feed;
+    y = y * decay + weight * rise;
+  }
+};
+
+struct CurrentAlpha {
+  static constexpr bool kConductance = false;
+  enum State : std::size_t { kExcitatory, kInhibitory, kSlopeE, kSlopeI, kStates };
+  enum Parameter : std::size_t {
+    kDecayE,
+    kDecayI,
+    kFeedE,
+    kFeedI,
+    kRiseE,
+    kRiseI,
+    kMeanE,
+    kMeanI,
+    kMeanSlopeE,
+    kMeanSlopeI,
+    kParameters
+  };
+  static constexpr std::array<const char*, kStates> state_names = {
+      "i_excitatory", "i_inhibitory", "slope_excitatory", "slope_inhibitory"};
+  static constexpr std::array<const char*, kParameters> parameter_names = {
+      "decay_e", "decay_i", "feed_e", "feed_i",       "rise_e",
+      "rise_i",  "mean_e",  "mean_i", "mean_slope_e", "mean_slope_i"};
+
+  static Drive drive(const Real* s, const Real* p) {
+    return {Real{}, (s[kExcitatory] * p[kMeanE] + s[kSlopeE] * p[kMeanSlopeE]) +
+                        (s[kInhibitory] * p[kMeanI] + s[kSlopeI] * p[kMeanSlopeI])};
+  }
+  static void arrive(Real* s, const Real* p, Real e, Real i) {
+    Alpha::advance(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE], p[kRiseE], e);
+    Alpha::advance(s[kInhibitory], s[kSlopeI], p[kDecayI], p[kFeedI], p[kRiseI], i);
+  }
+};
+
+struct ConductanceAlpha {
+  static constexpr bool kConductance = true;
+  enum State : std::size_t { kExcitatory, kInhibitory, kSlopeE, kSlopeI, kStates };
+  enum Parameter : std::size_t {
+    kDecayE,
+    kDecayI,
+    kFeedE,
+    kFeedI,
+    kRiseE,
+    kRiseI,
+    kMeanE,
+    kMeanI,
+    kMeanSlopeE,
+    kMeanSlopeI,
+    kReversalE,
+    kReversalI,
+    kParameters
+  };
+  static constexpr std::array<const char*, kStates> state_names = {
+      "g_excitatory", "g_inhibitory", "slope_excitatory", "slope_inhibitory"};
+  static constexpr std::array<const char*, kParameters> parameter_names = {
+      "decay_e", "decay_i", "feed_e",       "feed_i",       "rise_e",     "rise_i",
+      "mean_e",  "mean_i",  "mean_slope_e", "mean_slope_i", "reversal_e", "reversal_i"};
+
+  static Drive drive(const Real* s, const Real* p) {
+    const Real e = s[kExcitatory] * p[kMeanE] + s[kSlopeE] * p[kMeanSlopeE];
+    const Real i = s[kInhibitory] * p[kMeanI] + s[kSlopeI] * p[kMeanSlopeI];
+    return {e + i, e * p[kReversalE] + i * p[kReversalI]};
+  }
+  static void arrive(Real* s, const Real* p, Real e, Real i) {
+    Alpha::advance(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE], p[kRiseE], e);
+    Alpha::advance(s[kInhibitory], s[kSlopeI], p[kDecayI], p[kFeedI], p[kRiseI], i);
+  }
+};

@@ -1,0 +1,241 @@
+#include "network.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "../error.hpp"
+
+namespace sangbo::dynamics {
+Network::Network(std::uint64_t seed, unsigned threads, const std::string& isa)
+    : seed_(seed), pool_(threads), kernels_(choose(isa)), models_(kernels_.models()) {}
+
+std::uint32_t Network::population(std::string name, const std::string& model, std::uint32_t size) {
+  Population p{};
+  p.name = std::move(name);
+  p.model = &find(models_, model);
+  p.size = size;
+  p.padded = static_cast<std::uint32_t>(round_up(size, kLanes));
+  for (std::size_t k = 0; k < p.model->states.size(); ++k) {
+    p.states.emplace_back(p.padded * sizeof(float));
+  }
+  p.parameters.resize(p.model->parameters.size());
+  p.strides.resize(p.model->parameters.size());
+  p.reached.resize(p.model->inputs.size());
+  populations_.push_back(std::move(p));
+  return streams_++;
+}
+
+std::uint32_t Network::listed(std::string name, std::uint32_t size,
+                              std::vector<std::uint64_t> steps,
+                              std::vector<std::uint32_t> neurons) {
+  Population p{};
+  p.name = std::move(name);
+  p.size = size;
+  p.listed_steps = std::move(steps);
+  p.listed_neurons = std::move(neurons);
+  populations_.push_back(std::move(p));
+  return streams_++;
+}
+
+void Network::set_parameter(std::uint32_t population, std::uint32_t index,
+                            const std::vector<float>& values) {
+  Population& p = populations_[population];
+  const std::size_t count = values.size() == 1 ? kLanes : p.padded;
+  Buffer buffer(count * sizeof(float));
+  for (std::size_t i = 0; i < count; ++i) {
+    buffer.as<float>()[i] = values[std::min(i, values.size() - 1)];
+  }
+  p.parameters[index] = std::move(buffer);
+  p.strides[index] = values.size() > 1;
+}
+
+void Network::set_state(std::uint32_t population, std::uint32_t index, const float* values) {
+  Population& p = populations_[population];
+  std::copy(values, values + p.size, p.states[index].as<float>());
+  std::fill(p.states[index].as<float>() + p.size, p.states[index].as<float>() + p.padded,
+            values[p.size - 1]);
+}
+
+std::uint32_t Network::project(Projection projection) {
+  populations_[projection.post].reached[projection.input] = true;
+  projections_.push_back(std::move(projection));
+  return static_cast<std::uint32_t>(projections_.size() - 1);
+}
+
+void Network::stimulate(std::uint32_t population, Stimulus stimulus) {
+  // Streams of stimuli and of populations never meet: they have different purposes.
+  stimulus.stream = streams_++;
+  populations_[population].reached[stimulus.input] = true;
+  populations_[population].stimuli.push_back(std::move(stimulus));
+}
+
+void Network::sample(std::uint32_t population, Sample sample) {
+  populations_[population].samples.push_back(std::move(sample));
+}
+
+void Network::run(std::uint64_t steps) {
+  if (!built_) {
+    throw Error("expected a network that is built");
+  }
+  const std::uint64_t end = step_ + steps;
+  Barrier barrier(pool_.threads());
+  pool_.run([&](unsigned thread) {
+    // `step_` only changes while all threads wait.
+    for (std::uint64_t now = step_; now < end; ++now) {
+      for (const std::size_t i : mine_[thread]) {
+        advance(shards_[i]);
+      }
+      if (barrier.arrive([&] { return collect(); })) {
+        return;
+      }
+      for (const std::size_t i : mine_[thread]) {
+        deliver(shards_[i]);
+      }
+    }
+  });
+  if (const std::uint32_t bad = bad_.load(); bad != ~0U) {
+    throw Error("expected finite states, found one in population '" + populations_[bad].name +
+                "' that is not, at step " + std::to_string(step_) +
+                ": the step is too long for these parameters, or they blow up");
+  }
+}
+
+std::uint64_t Network::events(std::uint32_t projection) const {
+  std::uint64_t sum = 0;
+  for (const Rows& rows : projections_[projection].rows) {
+    sum += rows.events;
+  }
+  return sum;
+}
+
+void Network::stimulate_shard(const Population& population, const Shard& shard, std::size_t input,
+                              float* to) const {
+  for (const Stimulus& s : population.stimuli) {
+    if (s.input != input) {
+      continue;
+    }
+    if (s.poisson) {
+      kernels_.poisson(*s.poisson, to, round_up(shard.count, kLanes), seed_, s.stream, shard.first,
+                       step_);
+    } else if (s.deviation > 0) {
+      kernels_.noise(s.mean, s.deviation, to, round_up(shard.count, kLanes), seed_, s.stream,
+                     shard.first, step_);
+    } else {
+      const auto after = std::upper_bound(s.times.begin(), s.times.end(), step_);
+      const float value = after == s.times.begin()
+                              ? 0.0F
+                              : s.values[static_cast<std::size_t>(after - s.times.begin()) - 1];
+      for (std::uint32_t i = 0; i < shard.count; ++i) {
+        to[i] += value;
+      }
+    }
+  }
+}
+
+void Network::advance(Shard& shard) {
+  Population& p = populations_[shard.population];
+  shard.spikes.clear();
+  if (p.model == nullptr) {
+    const auto range = std::equal_range(p.listed_steps.begin(), p.listed_steps.end(), step_ + 1);
+    for (auto at = range.first; at != range.second; ++at) {
+      const std::uint32_t neuron =
+          p.listed_neurons[static_cast<std::size_t>(at - p.listed_steps.begin())];
+      if (neuron - shard.first < shard.count) {
+        shard.spikes.push_back(neuron);
+      }
+    }
+    return;
+  }
+  float* states[32];
+  const float* parameters[64];
+  float* inputs[8];
+  std::uint8_t input_strides[8];
+  for (std::size_t k = 0; k < p.states.size(); ++k) {
+    states[k] = p.states[k].as<float>() + shard.first;
+  }
+  for (std::size_t k = 0; k < p.parameters.size(); ++k) {
+    parameters[k] = p.parameters[k].as<float>() + std::size_t{p.strides[k]} * shard.first;
+  }
+  const std::uint64_t slot = (step_ + 1) & ((1U << p.bits.delay) - 1);
+  for (std::size_t k = 0; k < shard.rings.size(); ++k) {
+    input_strides[k] = p.reached[k];
+    inputs[k] = zeros_.as<float>();
+    if (p.reached[k]) {
+      inputs[k] = shard.rings[k].at + (slot << p.bits.target);
+      stimulate_shard(p, shard, k, inputs[k]);
+    }
+  }
+  const Advance step{round_up(shard.count, kLanes),
+                     states,
+                     parameters,
+                     p.strides.data(),
+                     inputs,
+                     input_strides,
+                     seed_,
+                     shard.population,
+                     shard.first,
+                     step_,
+                     shard.fired.data()};
+  if (!p.model->advance(step)) {
+    bad_.store(shard.population, std::memory_order_relaxed);
+  }
+  for (std::uint32_t at = 0; at < shard.count; at += kLanes) {
+    std::uint32_t fired = shard.fired[at / kLanes];
+    if (at + kLanes > shard.count) {
+      fired &= (1U << (shard.count - at)) - 1;
+    }
+    while (fired != 0) {
+      shard.spikes.push_back(shard.first + at +
+                             static_cast<std::uint32_t>(std::countr_zero(fired)));
+      fired &= fired - 1;
+    }
+  }
+}
+
+// Lists the spikes of the step that every shard has just taken; one thread, while all others wait.
+bool Network::collect() {
+  ++step_;
+  for (Population& p : populations_) {
+    p.spikes.clear();
+    for (const std::size_t i : p.shards) {
+      p.spikes.insert(p.spikes.end(), shards_[i].spikes.begin(), shards_[i].spikes.end());
+    }
+    p.total += p.spikes.size();
+    if (p.recorded) {
+      p.recorded_steps.insert(p.recorded_steps.end(), p.spikes.size(), step_);
+      p.recorded_neurons.insert(p.recorded_neurons.end(), p.spikes.begin(), p.spikes.end());
+    }
+    for (Sample& s : p.samples) {
+      if (step_ % s.every == 0) {
+        s.steps.push_back(step_);
+        for (const std::uint32_t neuron : s.neurons) {
+          s.values.push_back(p.states[s.state].as<float>()[neuron]);
+        }
+      }
+    }
+  }
+  return bad_.load(std::memory_order_relaxed) != ~0U;
+}
+
+void Network::deliver(Shard& shard) {
+  const Population& post = populations_[shard.population];
+  const std::size_t k = static_cast<std::size_t>(&shard - &shards_[post.shards.front()]);
+  for (const std::uint32_t i : incoming_[shard.population]) {
+    Projection& p = projections_[i];
+    const std::vector<std::uint32_t>& spikes = populations_[p.pre].spikes;
+    if (spikes.empty()) {
+      continue;
+    }
+    const Ring& ring = shard.rings[p.input];
+    if (post.model->integers) {
+      p.rows[k].events +=
+          deliver_integers(p.rows[k], spikes, post.bits, step_, p.shift, ring.integers());
+    } else if (p.storage == Storage::kCompact) {
+      p.rows[k].events += deliver_compact(p.rows[k], spikes, post.bits, step_, p.unit, ring.at);
+    } else {
+      p.rows[k].events += deliver_wide(p.rows[k], spikes, post.bits, step_, ring.at);
+    }
+  }
+}
+
+}  // namespace sangbo::dynamics

@@ -1,0 +1,83 @@
+#include "synapses.hpp"
+
+#include <algorithm>
+
+namespace sangbo::dynamics {
+namespace {
+
+// How many spikes ahead rows are fetched: their places first, then their lines.
+constexpr std::size_t kPlaces = 8;
+constexpr std::size_t kLines = 3;
+constexpr std::size_t kAhead = 512;  // bytes of a row; the machine follows from there
+
+template <class Synapse>
+void fetch(const Rows& rows, std::span<const std::uint32_t> spikes, std::size_t i) {
+  if (i + kPlaces < spikes.size()) {
+    __builtin_prefetch(&rows.begins[spikes[i + kPlaces]]);
+  }
+  if (i + kLines < spikes.size()) {
+    const std::uint32_t source = spikes[i + kLines];
+    const std::byte* at = rows.synapses + rows.begins[source] * sizeof(Synapse);
+    const std::byte* end = std::min<const std::byte*>(
+        rows.synapses + rows.begins[source + 1] * sizeof(Synapse), at + kAhead);
+    for (; at < end; at += kLine) {
+      __builtin_prefetch(at);
+    }
+  }
+}
+
+// Calls add(synapse) for every synapse of the rows of `spikes`.
+template <class Synapse, class Add>
+std::uint64_t each(const Rows& rows, std::span<const std::uint32_t> spikes, const Add& add) {
+  std::uint64_t events = 0;
+  const auto* synapses = reinterpret_cast<const Synapse*>(rows.synapses);
+  for (std::size_t i = 0; i < spikes.size(); ++i) {
+    fetch<Synapse>(rows, spikes, i);
+    const std::uint32_t begin = rows.begins[spikes[i]];
+    const std::uint32_t end = rows.begins[spikes[i] + 1];
+    events += end - begin;
+    const Synapse* const last = synapses + end;
+#pragma GCC unroll 8
+    for (const Synapse* s = synapses + begin; s != last; ++s) {
+      add(*s);
+    }
+  }
+  return events;
+}
+
+}  // namespace
+
+std::uint64_t deliver_compact(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
+                              std::uint64_t now, float unit, float* ring) {
+  const auto base = static_cast<std::uint32_t>(now << bits.target);
+  const std::uint32_t mask = bits.mask();
+  const unsigned where = bits.where();
+  return each<std::uint32_t>(rows, spikes, [=](std::uint32_t s) {
+    ring[(s + base) & mask] += static_cast<float>(static_cast<std::int32_t>(s) >> where) * unit;
+  });
+}
+
+std::uint64_t deliver_wide(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
+                           std::uint64_t now, float* ring) {
+  const auto base = static_cast<std::uint32_t>(now << bits.target);
+  const std::uint32_t mask = bits.mask();
+  return each<WideSynapse>(
+      rows, spikes, [=](const WideSynapse& s) { ring[(s.where + base) & mask] += s.weight; });
+}
+
+std::uint64_t deliver_integers(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
+                               std::uint64_t now, int shift, std::int32_t* ring) {
+  const auto base = static_cast<std::uint32_t>(now << bits.target);
+  const std::uint32_t mask = bits.mask();
+  const unsigned where = bits.where();
+  if (shift >= 0) {
+    return each<std::uint32_t>(rows, spikes, [=](std::uint32_t s) {
+      ring[(s + base) & mask] += (static_cast<std::int32_t>(s) >> where) << shift;
+    });
+  }
+  return each<std::uint32_t>(rows, spikes, [=](std::uint32_t s) {
+    ring[(s + base) & mask] += (static_cast<std::int32_t>(s) >> where) >> -shift;
+  });
+}
+
+}  // namespace sangbo::dynamics
