@@ -1,11 +1,11 @@
 #include "neurons.hpp"
 
 #include <array>
-#include <iterator>
 
 #include <immintrin.h>
 
 #include "random.hpp"
+#include "synapses.hpp"
 
 namespace sangbo::dynamics {
 namespace {
@@ -15,10 +15,14 @@ namespace {
 
 #include "drives.inl"
 
+#include "deliver.inl"
+
 #include "neurons.inl"
 
 }  // namespace
 
-const Kernels kAvx2 = {"avx2", models, poisson, noise};
+const Kernels kAvx2 = {"avx2",       kModels,         sizeof kModels / sizeof *kModels,
+                       poisson,      noise,           deliver_compact,
+                       deliver_wide, deliver_integers};
 
 }  // namespace sangbo::dynamics

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <functional>
+#include <optional>
 
 #include "../error.hpp"
 #include "network.hpp"
@@ -13,10 +14,9 @@ namespace {
 
 // A shard's ring for one receptor stays within this many bits of words (1 MiB), so within a cache.
 constexpr unsigned kRingBits = 18;
-constexpr unsigned kMostTargetBits = 13;
+constexpr unsigned kMostTargetBits = 14;
 constexpr unsigned kFewestTargetBits = 8;
 constexpr unsigned kMostDelayBits = 12;
-constexpr std::uint32_t kLeastShards = 4;  // of a population large enough
 constexpr std::uint32_t kSmallShard = 256;
 constexpr std::uint32_t kBlock = 64;  // neurons that share draws
 constexpr std::uint32_t kChunk = 64;  // rows that a thread takes at a time
@@ -106,7 +106,7 @@ void Network::divide() {
     }
     const unsigned fit = std::clamp(kRingBits - delay, kFewestTargetBits, kMostTargetBits);
     std::uint32_t parts = (population.size + (1U << fit) - 1) >> fit;
-    parts = std::max(parts, std::min(kLeastShards, population.size / kSmallShard));
+    parts = std::max(parts, std::min(pool_.threads(), population.size / kSmallShard));
     parts = std::max(parts, 1U);
     const std::uint32_t each =
         static_cast<std::uint32_t>(round_up((population.size + parts - 1) / parts, kBlock));

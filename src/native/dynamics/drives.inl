@@ -9,8 +9,8 @@ void poisson(const PoissonDrive& drive, float* input, std::size_t count, std::ui
     const Draws draws = step_draws((first + at) / 4, stream, step, seed, Purpose::kStimulus);
     for (std::uint32_t w = 0; w < 4 && at + w * kLanes < count; ++w) {
       Whole events{};
-      for (const std::uint32_t threshold : drive.thresholds) {
-        const Mask more = draws.word[w] >= threshold;
+      for (std::size_t k = 0; k < drive.count; ++k) {
+        const Mask more = draws.word[w] >= drive.thresholds[k];
         if (bits(more) == 0) {
           break;
         }
@@ -68,7 +68,7 @@ inline Real normal(Real u) {
   const Real tail = square_root(w) - 3.0F;
   Real a = all(kCentre[0]);
   Real b = all(kTail[0]);
-  for (std::size_t i = 1; i < std::size(kCentre); ++i) {
+  for (std::size_t i = 1; i < 9; ++i) {
     a = a * centre + kCentre[i];
     b = b * tail + kTail[i];
   }

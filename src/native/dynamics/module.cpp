@@ -52,6 +52,10 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> moved(std::vector<T>& values) {
   return given(std::move(all));
 }
 
+std::vector<std::string> strings(const sangbo::dynamics::Names& names) {
+  return {names.at, names.at + names.count};
+}
+
 // A rule on its way from Python to a projection.
 struct Made {
   std::unique_ptr<Rule> rule;
@@ -103,8 +107,11 @@ NB_MODULE(_dynamics, module) {
     std::vector<std::tuple<std::string, std::vector<std::string>, std::vector<std::string>,
                            std::vector<std::string>, bool>>
         found;
-    for (Model& m : sangbo::dynamics::choose("").models()) {
-      found.emplace_back(m.name, m.states, m.parameters, m.inputs, m.integers);
+    const auto& kernels = sangbo::dynamics::choose("");
+    for (std::size_t i = 0; i < kernels.count; ++i) {
+      const Model& m = kernels.models[i];
+      found.emplace_back(m.name(), strings(m.states), strings(m.parameters), strings(m.inputs),
+                         m.integers);
     }
     return found;
   });
@@ -164,7 +171,8 @@ NB_MODULE(_dynamics, module) {
               const Given<std::uint32_t>& thresholds, float weight) {
              Stimulus s{};
              s.input = input;
-             s.poisson = {taken(thresholds), weight};
+             s.thresholds = taken(thresholds);
+             s.weight = weight;
              n.stimulate(population, std::move(s));
            })
       .def("noise",

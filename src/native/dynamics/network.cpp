@@ -7,20 +7,20 @@
 
 namespace sangbo::dynamics {
 Network::Network(std::uint64_t seed, unsigned threads, const std::string& isa)
-    : seed_(seed), pool_(threads), kernels_(choose(isa)), models_(kernels_.models()) {}
+    : seed_(seed), pool_(threads), kernels_(choose(isa)) {}
 
 std::uint32_t Network::population(std::string name, const std::string& model, std::uint32_t size) {
   Population p{};
   p.name = std::move(name);
-  p.model = &find(models_, model);
+  p.model = &find(kernels_, model);
   p.size = size;
   p.padded = static_cast<std::uint32_t>(round_up(size, kLanes));
-  for (std::size_t k = 0; k < p.model->states.size(); ++k) {
+  for (std::size_t k = 0; k < p.model->states.count; ++k) {
     p.states.emplace_back(p.padded * sizeof(float));
   }
-  p.parameters.resize(p.model->parameters.size());
-  p.strides.resize(p.model->parameters.size());
-  p.reached.resize(p.model->inputs.size());
+  p.parameters.resize(p.model->parameters.count);
+  p.strides.resize(p.model->parameters.count);
+  p.reached.resize(p.model->inputs.count);
   populations_.push_back(std::move(p));
   return streams_++;
 }
@@ -114,9 +114,9 @@ void Network::stimulate_shard(const Population& population, const Shard& shard, 
     if (s.input != input) {
       continue;
     }
-    if (s.poisson) {
-      kernels_.poisson(*s.poisson, to, round_up(shard.count, kLanes), seed_, s.stream, shard.first,
-                       step_);
+    if (!s.thresholds.empty()) {
+      kernels_.poisson({s.thresholds.data(), s.thresholds.size(), s.weight}, to,
+                       round_up(shard.count, kLanes), seed_, s.stream, shard.first, step_);
     } else if (s.deviation > 0) {
       kernels_.noise(s.mean, s.deviation, to, round_up(shard.count, kLanes), seed_, s.stream,
                      shard.first, step_);
@@ -227,14 +227,11 @@ void Network::deliver(Shard& shard) {
       continue;
     }
     const Ring& ring = shard.rings[p.input];
-    if (post.model->integers) {
-      p.rows[k].events +=
-          deliver_integers(p.rows[k], spikes, post.bits, step_, p.shift, ring.integers());
-    } else if (p.storage == Storage::kCompact) {
-      p.rows[k].events += deliver_compact(p.rows[k], spikes, post.bits, step_, p.unit, ring.at);
-    } else {
-      p.rows[k].events += deliver_wide(p.rows[k], spikes, post.bits, step_, ring.at);
-    }
+    const Delivery delivery{p.rows[k], spikes, post.bits, step_, p.unit, p.shift};
+    p.rows[k].events += post.model->integers ? kernels_.deliver_integers(delivery, ring.integers())
+                        : p.storage == Storage::kCompact
+                            ? kernels_.deliver_compact(delivery, ring.at)
+                            : kernels_.deliver_wide(delivery, ring.at);
   }
 }
 

@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,7 +32,9 @@ struct Shard {
 struct Stimulus {
   std::uint32_t input;
   std::uint32_t stream;
-  std::optional<PoissonDrive> poisson;
+  // Of Poisson events, see PoissonDrive; empty where it is something else.
+  std::vector<std::uint32_t> thresholds;
+  float weight = 0;
   float mean = 0;
   float deviation = 0;
   // Steps at which the current changes, and to what.
@@ -127,7 +128,6 @@ class Network {
   [[nodiscard]] std::uint64_t seed() const { return seed_; }
   [[nodiscard]] const char* isa() const { return kernels_.name; }
   [[nodiscard]] unsigned threads() const { return pool_.threads(); }
-  [[nodiscard]] const std::vector<Model>& models() const { return models_; }
   [[nodiscard]] Population& at(std::uint32_t population) { return populations_[population]; }
   [[nodiscard]] Projection& projection(std::uint32_t index) { return projections_[index]; }
   [[nodiscard]] std::vector<Synapse> synapses(std::uint32_t projection) const;
@@ -147,7 +147,6 @@ class Network {
   std::uint64_t seed_;
   Pool pool_;
   const Kernels& kernels_;
-  std::vector<Model> models_;
   std::vector<Population> populations_;
   std::vector<Projection> projections_;
   std::vector<std::vector<std::uint32_t>> incoming_;  // projections of each population

@@ -13,7 +13,8 @@ std::vector<const Kernels*> usable() {
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
     found.push_back(&kAvx512);
   }
-  if (__builtin_cpu_supports("avx2")) {
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+      __builtin_cpu_supports("bmi2")) {
     found.push_back(&kAvx2);
   }
 #endif
@@ -44,10 +45,10 @@ const Kernels& choose(const std::string& name) {
               "'");
 }
 
-const Model& find(const std::vector<Model>& models, const std::string& name) {
-  for (const Model& model : models) {
-    if (model.name == name) {
-      return model;
+const Model& find(const Kernels& kernels, const std::string& name) {
+  for (std::size_t i = 0; i < kernels.count; ++i) {
+    if (kernels.models[i].name() == name) {
+      return kernels.models[i];
     }
   }
   throw Error("expected a neuron model that the engine has, found '" + name + "'");

@@ -27,31 +27,50 @@ struct Advance {
   std::uint16_t* fired;  // one bit for each neuron
 };
 
+// Names without containers: files of kernels are compiled for machines that may not be this one,
+// and must not instantiate what others share.
+struct Names {
+  const char* const* at;
+  std::size_t count;
+};
+
 struct Model {
-  std::string name;
-  std::vector<std::string> states;
-  std::vector<std::string> parameters;
-  std::vector<std::string> inputs;  // receptors, and last the current
-  bool integers;                    // states and inputs are int32
+  const char* membrane;
+  const char* receptors;  // "" where it has its own
+  Names states;
+  Names parameters;
+  Names inputs;
+  bool integers;  // states and inputs are int32
   // False where a state is no longer finite.
   bool (*advance)(const Advance&);
+
+  [[nodiscard]] std::string name() const {
+    return *receptors == '\0' ? membrane : std::string(membrane) + "/" + receptors;
+  }
 };
 
 // Counts of Poisson events, one draw for each neuron: `weight` times the count is added to `input`.
 // `thresholds` are the probabilities of at most 0, 1, 2 … events, as 32-bit fractions.
 struct PoissonDrive {
-  std::vector<std::uint32_t> thresholds;
+  const std::uint32_t* thresholds;
+  std::size_t count;
   float weight;
 };
+
+struct Delivery;
 
 // Everything that is compiled once for each instruction set.
 struct Kernels {
   const char* name;
-  std::vector<Model> (*models)();
+  const Model* models;
+  std::size_t count;
   void (*poisson)(const PoissonDrive& drive, float* input, std::size_t count, std::uint64_t seed,
                   std::uint32_t stream, std::uint32_t first, std::uint64_t step);
   void (*noise)(float mean, float deviation, float* input, std::size_t count, std::uint64_t seed,
                 std::uint32_t stream, std::uint32_t first, std::uint64_t step);
+  std::uint64_t (*deliver_compact)(const Delivery& delivery, float* ring);
+  std::uint64_t (*deliver_wide)(const Delivery& delivery, float* ring);
+  std::uint64_t (*deliver_integers)(const Delivery& delivery, std::int32_t* ring);
 };
 
 extern const Kernels kPortable;
@@ -64,6 +83,6 @@ extern const Kernels kAvx512;
 const Kernels& choose(const std::string& name);
 std::vector<std::string> available();
 // The model called `name`; throws Error where there is none.
-const Model& find(const std::vector<Model>& models, const std::string& name);
+const Model& find(const Kernels& kernels, const std::string& name);
 
 }  // namespace sangbo::dynamics

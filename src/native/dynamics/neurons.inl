@@ -5,13 +5,31 @@
 #include "models/lif.inl"
 #include "models/sources.inl"
 
+template <std::size_t kFirst, std::size_t kSecond>
+constexpr auto joined(const std::array<const char*, kFirst>& a,
+                      const std::array<const char*, kSecond>& b) {
+  std::array<const char*, kFirst + kSecond> all{};
+  for (std::size_t i = 0; i < kFirst; ++i) {
+    all[i] = a[i];
+  }
+  for (std::size_t i = 0; i < kSecond; ++i) {
+    all[kFirst + i] = b[i];
+  }
+  return all;
+}
+
 // A membrane with synapses is a model: states and parameters of the membrane first.
 template <class Membrane, class Synapses>
 struct Neuron {
+  static constexpr const char* name = Membrane::name;
+  static constexpr const char* receptors = Synapses::name;
   static constexpr bool kIntegers = false;
   static constexpr std::size_t kStates = Membrane::kStates + Synapses::kStates;
   static constexpr std::size_t kParameters = Membrane::kParameters + Synapses::kParameters;
   static constexpr std::size_t kInputs = 3;
+  static constexpr auto state_names = joined(Membrane::state_names, Synapses::state_names);
+  static constexpr auto parameter_names =
+      joined(Membrane::parameter_names, Synapses::parameter_names);
   static constexpr std::array<const char*, 3> input_names = {"excitatory", "inhibitory", "current"};
 
   static Mask step(Real* s, const Real* p, const Real* in, const Advance&, std::uint32_t) {
@@ -57,52 +75,22 @@ bool advance(const Advance& a) {
   return bits(bad) == 0;
 }
 
-template <class Names>
-std::vector<std::string> strings(const Names& names) {
-  return {names.begin(), names.end()};
-}
-
 template <class M>
-Model model() {
+constexpr Model model() {
   return {M::name,
-          strings(M::state_names),
-          strings(M::parameter_names),
-          strings(M::input_names),
+          M::receptors,
+          {M::state_names.data(), M::kStates},
+          {M::parameter_names.data(), M::kParameters},
+          {M::input_names.data(), M::kInputs},
           M::kIntegers,
           advance<M>};
 }
 
-template <class Membrane, class Synapses>
-Model composed(const char* synapses) {
-  using N = Neuron<Membrane, Synapses>;
-  std::vector<std::string> states = strings(Membrane::state_names);
-  std::vector<std::string> parameters = strings(Membrane::parameter_names);
-  for (const char* name : Synapses::state_names) {
-    states.emplace_back(name);
-  }
-  for (const char* name : Synapses::parameter_names) {
-    parameters.emplace_back(name);
-  }
-  return {std::string(Membrane::name) + "/" + synapses,
-          std::move(states),
-          std::move(parameters),
-          strings(N::input_names),
-          false,
-          advance<N>};
-}
-
-template <class Membrane>
-void with_synapses(std::vector<Model>& found) {
-  found.push_back(composed<Membrane, CurrentExponential>("current_exponential"));
-  found.push_back(composed<Membrane, CurrentAlpha>("current_alpha"));
-  found.push_back(composed<Membrane, ConductanceExponential>("conductance_exponential"));
-  found.push_back(composed<Membrane, ConductanceAlpha>("conductance_alpha"));
-}
-
-std::vector<Model> models() {
-  std::vector<Model> found;
-  with_synapses<Lif>(found);
-  found.push_back(model<PoissonSource>());
-  found.push_back(model<RegularSource>());
-  return found;
-}
+constexpr Model kModels[] = {
+    model<Neuron<Lif, CurrentExponential>>(),
+    model<Neuron<Lif, CurrentAlpha>>(),
+    model<Neuron<Lif, ConductanceExponential>>(),
+    model<Neuron<Lif, ConductanceAlpha>>(),
+    model<PoissonSource>(),
+    model<RegularSource>(),
+};

@@ -1,9 +1,9 @@
 #include "neurons.hpp"
 
 #include <array>
-#include <iterator>
 
 #include "random.hpp"
+#include "synapses.hpp"
 
 namespace sangbo::dynamics {
 namespace {
@@ -13,10 +13,14 @@ namespace {
 
 #include "drives.inl"
 
+#include "deliver.inl"
+
 #include "neurons.inl"
 
 }  // namespace
 
-const Kernels kPortable = {"portable", models, poisson, noise};
+const Kernels kPortable = {"portable",   kModels,         sizeof kModels / sizeof *kModels,
+                           poisson,      noise,           deliver_compact,
+                           deliver_wide, deliver_integers};
 
 }  // namespace sangbo::dynamics

@@ -55,14 +55,14 @@ struct Ring {
   [[nodiscard]] std::int32_t* integers() const { return reinterpret_cast<std::int32_t*>(at); }
 };
 
-// Adds the rows of `spikes` to a ring, and returns how many synapses that were. `now` is the step
-// that the spikes belong to.
-std::uint64_t deliver_compact(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
-                              std::uint64_t now, float unit, float* ring);
-std::uint64_t deliver_wide(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
-                           std::uint64_t now, float* ring);
-// The same for integers: weights are shifted left (right where negative) by `shift`.
-std::uint64_t deliver_integers(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
-                               std::uint64_t now, int shift, std::int32_t* ring);
+// Adds the rows of spikes to a ring, and returns how many synapses that were.
+struct Delivery {
+  const Rows& rows;
+  std::span<const std::uint32_t> spikes;
+  Bits bits;
+  std::uint64_t now;  // the step that the spikes belong to
+  float unit;         // of compact weights
+  int shift;          // of integer weights: to the left, or to the right where negative
+};
 
 }  // namespace sangbo::dynamics

@@ -3,6 +3,7 @@
 // A Poisson process seen at each step: at most one spike in it, with the probability given.
 struct PoissonSource {
   static constexpr const char* name = "poisson";
+  static constexpr const char* receptors = "";
   static constexpr bool kIntegers = false;
   static constexpr std::size_t kStates = 0;
   static constexpr std::size_t kParameters = 1;
@@ -20,6 +21,7 @@ struct PoissonSource {
 // Fires every `interval` steps.
 struct RegularSource {
   static constexpr const char* name = "regular";
+  static constexpr const char* receptors = "";
   static constexpr bool kIntegers = false;
   static constexpr std::size_t kStates = 1;
   static constexpr std::size_t kParameters = 1;

@@ -9,6 +9,7 @@ struct Drive {
 
 // Currents that decay exponentially: τ dI/dt = −I.
 struct CurrentExponential {
+  static constexpr const char* name = "current_exponential";
   static constexpr bool kConductance = false;
   enum State : std::size_t { kExcitatory, kInhibitory, kStates };
   enum Parameter : std::size_t { kDecayE, kDecayI, kMeanE, kMeanI, kParameters };
@@ -27,6 +28,7 @@ struct CurrentExponential {
 
 // Conductances that decay exponentially: I = g (E − V), τ dg/dt = −g.
 struct ConductanceExponential {
+  static constexpr const char* name = "conductance_exponential";
   static constexpr bool kConductance = true;
   enum State : std::size_t { kExcitatory, kInhibitory, kStates };
   enum Parameter : std::size_t {
@@ -63,6 +65,7 @@ struct Alpha {
 };
 
 struct CurrentAlpha {
+  static constexpr const char* name = "current_alpha";
   static constexpr bool kConductance = false;
   enum State : std::size_t { kExcitatory, kInhibitory, kSlopeE, kSlopeI, kStates };
   enum Parameter : std::size_t {
@@ -95,6 +98,7 @@ struct CurrentAlpha {
 };
 
 struct ConductanceAlpha {
+  static constexpr const char* name = "conductance_alpha";
   static constexpr bool kConductance = true;
   enum State : std::size_t { kExcitatory, kInhibitory, kSlopeE, kSlopeI, kStates };
   enum Parameter : std::size_t {

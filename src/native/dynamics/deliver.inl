@@ -1,14 +1,9 @@
-#include "synapses.hpp"
-
-#include <algorithm>
-
-namespace sangbo::dynamics {
-namespace {
+// Adding the rows of spikes to the inputs of a shard. Included once in each file of kernels.
 
 // How many spikes ahead rows are fetched: their places first, then their lines.
 constexpr std::size_t kPlaces = 8;
 constexpr std::size_t kLines = 3;
-constexpr std::size_t kAhead = 512;  // bytes of a row; the machine follows from there
+constexpr std::ptrdiff_t kAhead = 512;  // bytes of a row; the machine follows from there
 
 template <class Synapse>
 void fetch(const Rows& rows, std::span<const std::uint32_t> spikes, std::size_t i) {
@@ -18,8 +13,8 @@ void fetch(const Rows& rows, std::span<const std::uint32_t> spikes, std::size_t 
   if (i + kLines < spikes.size()) {
     const std::uint32_t source = spikes[i + kLines];
     const std::byte* at = rows.synapses + rows.begins[source] * sizeof(Synapse);
-    const std::byte* end = std::min<const std::byte*>(
-        rows.synapses + rows.begins[source + 1] * sizeof(Synapse), at + kAhead);
+    const std::byte* end = rows.synapses + rows.begins[source + 1] * sizeof(Synapse);
+    end = end - at > kAhead ? at + kAhead : end;
     for (; at < end; at += kLine) {
       __builtin_prefetch(at);
     }
@@ -45,39 +40,34 @@ std::uint64_t each(const Rows& rows, std::span<const std::uint32_t> spikes, cons
   return events;
 }
 
-}  // namespace
-
-std::uint64_t deliver_compact(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
-                              std::uint64_t now, float unit, float* ring) {
-  const auto base = static_cast<std::uint32_t>(now << bits.target);
-  const std::uint32_t mask = bits.mask();
-  const unsigned where = bits.where();
-  return each<std::uint32_t>(rows, spikes, [=](std::uint32_t s) {
+std::uint64_t deliver_compact(const Delivery& d, float* ring) {
+  const auto base = static_cast<std::uint32_t>(d.now << d.bits.target);
+  const std::uint32_t mask = d.bits.mask();
+  const unsigned where = d.bits.where();
+  const float unit = d.unit;
+  return each<std::uint32_t>(d.rows, d.spikes, [=](std::uint32_t s) {
     ring[(s + base) & mask] += static_cast<float>(static_cast<std::int32_t>(s) >> where) * unit;
   });
 }
 
-std::uint64_t deliver_wide(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
-                           std::uint64_t now, float* ring) {
-  const auto base = static_cast<std::uint32_t>(now << bits.target);
-  const std::uint32_t mask = bits.mask();
+std::uint64_t deliver_wide(const Delivery& d, float* ring) {
+  const auto base = static_cast<std::uint32_t>(d.now << d.bits.target);
+  const std::uint32_t mask = d.bits.mask();
   return each<WideSynapse>(
-      rows, spikes, [=](const WideSynapse& s) { ring[(s.where + base) & mask] += s.weight; });
+      d.rows, d.spikes, [=](const WideSynapse& s) { ring[(s.where + base) & mask] += s.weight; });
 }
 
-std::uint64_t deliver_integers(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
-                               std::uint64_t now, int shift, std::int32_t* ring) {
-  const auto base = static_cast<std::uint32_t>(now << bits.target);
-  const std::uint32_t mask = bits.mask();
-  const unsigned where = bits.where();
+std::uint64_t deliver_integers(const Delivery& d, std::int32_t* ring) {
+  const auto base = static_cast<std::uint32_t>(d.now << d.bits.target);
+  const std::uint32_t mask = d.bits.mask();
+  const unsigned where = d.bits.where();
+  const int shift = d.shift;
   if (shift >= 0) {
-    return each<std::uint32_t>(rows, spikes, [=](std::uint32_t s) {
+    return each<std::uint32_t>(d.rows, d.spikes, [=](std::uint32_t s) {
       ring[(s + base) & mask] += (static_cast<std::int32_t>(s) >> where) << shift;
     });
   }
-  return each<std::uint32_t>(rows, spikes, [=](std::uint32_t s) {
+  return each<std::uint32_t>(d.rows, d.spikes, [=](std::uint32_t s) {
     ring[(s + base) & mask] += (static_cast<std::int32_t>(s) >> where) >> -shift;
   });
 }
-
-}  // namespace sangbo::dynamics
