@@ -3,6 +3,11 @@
 #include "models/synapses.inl"
 
 #include "models/lif.inl"
+
+#include "models/adex.inl"
+#include "models/hodgkin_huxley.inl"
+#include "models/integers.inl"
+#include "models/izhikevich.inl"
 #include "models/sources.inl"
 
 template <std::size_t kFirst, std::size_t kSecond>
@@ -35,7 +40,7 @@ struct Neuron {
   static Mask step(Real* s, const Real* p, const Real* in, const Advance&, std::uint32_t) {
     Real* own = s + Membrane::kStates;
     const Real* set = p + Membrane::kParameters;
-    const Drive drive = Synapses::drive(own, set);
+    const Drive drive = Synapses::drive(own, set, in[0], in[1]);
     const Mask fired = Membrane::template step<Synapses::kConductance>(s, p, drive, in[2]);
     Synapses::arrive(own, set, in[0], in[1]);
     return fired;
@@ -91,6 +96,25 @@ constexpr Model kModels[] = {
     model<Neuron<Lif, CurrentAlpha>>(),
     model<Neuron<Lif, ConductanceExponential>>(),
     model<Neuron<Lif, ConductanceAlpha>>(),
+    model<Neuron<Lif, Delta>>(),
+    model<Neuron<AdEx, CurrentExponential>>(),
+    model<Neuron<AdEx, CurrentAlpha>>(),
+    model<Neuron<AdEx, ConductanceExponential>>(),
+    model<Neuron<AdEx, ConductanceAlpha>>(),
+    model<Neuron<AdEx, Delta>>(),
+    model<Neuron<HodgkinHuxley<Classic>, CurrentExponential>>(),
+    model<Neuron<HodgkinHuxley<Classic>, CurrentAlpha>>(),
+    model<Neuron<HodgkinHuxley<Classic>, ConductanceExponential>>(),
+    model<Neuron<HodgkinHuxley<Classic>, ConductanceAlpha>>(),
+    model<Neuron<HodgkinHuxley<Classic>, Delta>>(),
+    model<Neuron<HodgkinHuxley<TraubMiles>, CurrentExponential>>(),
+    model<Neuron<HodgkinHuxley<TraubMiles>, CurrentAlpha>>(),
+    model<Neuron<HodgkinHuxley<TraubMiles>, ConductanceExponential>>(),
+    model<Neuron<HodgkinHuxley<TraubMiles>, ConductanceAlpha>>(),
+    model<Neuron<HodgkinHuxley<TraubMiles>, Delta>>(),
+    model<Izhikevich>(),
+    model<McCullochPitts>(),
+    model<LoihiCompartment>(),
     model<PoissonSource>(),
     model<RegularSource>(),
 };

@@ -9,14 +9,17 @@
 0
 """
 
+from sangbo.dynamics.channels import HodgkinHuxley, TraubMiles
+from sangbo.dynamics.loihi import Loihi
 from sangbo.dynamics.model import Model
 from sangbo.dynamics.network import Network, Population, Projection
-from sangbo.dynamics.neurons import LIF
+from sangbo.dynamics.neurons import LIF, AdEx, Izhikevich, McCullochPitts
 from sangbo.dynamics.receptors import (
     ConductanceAlpha,
     ConductanceExponential,
     CurrentAlpha,
     CurrentExponential,
+    Delta,
 )
 from sangbo.dynamics.recording import Memory, Recorder, Sampling
 from sangbo.dynamics.rules import (
@@ -39,6 +42,7 @@ from sangbo.dynamics.values import Normal, Uniform
 
 __all__ = [
     "LIF",
+    "AdEx",
     "AllToAll",
     "ByDistance",
     "ConductanceAlpha",
@@ -46,10 +50,15 @@ __all__ = [
     "Convolution",
     "CurrentAlpha",
     "CurrentExponential",
+    "Delta",
     "FixedInDegree",
     "FixedOutDegree",
     "FixedProbability",
     "FixedTotal",
+    "HodgkinHuxley",
+    "Izhikevich",
+    "Loihi",
+    "McCullochPitts",
     "Memory",
     "Model",
     "Network",
@@ -69,5 +78,6 @@ __all__ = [
     "SpikeTimes",
     "Static",
     "StepInput",
+    "TraubMiles",
     "Uniform",
 ]

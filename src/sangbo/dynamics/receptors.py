@@ -100,7 +100,21 @@ class ConductanceAlpha:
         }
 
 
-Receptors: TypeAlias = CurrentExponential | CurrentAlpha | ConductanceExponential | ConductanceAlpha
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """The membrane jumps by the weight (mV) at the end of the step in which it arrives."""
+
+    kernel: ClassVar[str] = "delta"
+    unit: ClassVar[str] = "mV"
+
+    def parameters(self, step: float, tau_membrane: Value | None) -> Parameters:
+        """None."""
+        return {}
+
+
+Receptors: TypeAlias = (
+    CurrentExponential | CurrentAlpha | ConductanceExponential | ConductanceAlpha | Delta
+)
 
 
 def positive(name: str, value: Value) -> Floats:

@@ -33,7 +33,7 @@ struct Lif {
       v = p[kRest] + (s[kV] - p[kRest]) * p[kDecay] + i * p[kGain];
     }
     const Mask held = s[kRefractory] > 0.0F;
-    v = held ? p[kReset] : v;
+    v = held ? p[kReset] : v + drive.jump;
     const Mask fired = (v >= p[kThreshold]) & ~held;
     s[kV] = fired ? p[kReset] : v;
     s[kRefractory] = fired ? p[kSteps] : (held ? s[kRefractory] - 1.0F : s[kRefractory]);

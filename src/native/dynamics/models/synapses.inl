@@ -5,6 +5,7 @@
 struct Drive {
   Real conductance;  // nS
   Real current;      // pA, with the reversal potentials in it
+  Real jump;         // mV, at the end of the step
 };
 
 // Currents that decay exponentially: τ dI/dt = −I.
@@ -17,8 +18,8 @@ struct CurrentExponential {
   static constexpr std::array<const char*, kParameters> parameter_names = {"decay_e", "decay_i",
                                                                            "mean_e", "mean_i"};
 
-  static Drive drive(const Real* s, const Real* p) {
-    return {Real{}, s[kExcitatory] * p[kMeanE] + s[kInhibitory] * p[kMeanI]};
+  static Drive drive(const Real* s, const Real* p, Real, Real) {
+    return {Real{}, s[kExcitatory] * p[kMeanE] + s[kInhibitory] * p[kMeanI], Real{}};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     s[kExcitatory] = s[kExcitatory] * p[kDecayE] + e;
@@ -44,10 +45,10 @@ struct ConductanceExponential {
   static constexpr std::array<const char*, kParameters> parameter_names = {
       "decay_e", "decay_i", "mean_e", "mean_i", "reversal_e", "reversal_i"};
 
-  static Drive drive(const Real* s, const Real* p) {
+  static Drive drive(const Real* s, const Real* p, Real, Real) {
     const Real e = s[kExcitatory] * p[kMeanE];
     const Real i = s[kInhibitory] * p[kMeanI];
-    return {e + i, e * p[kReversalE] + i * p[kReversalI]};
+    return {e + i, e * p[kReversalE] + i * p[kReversalI], Real{}};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     s[kExcitatory] = s[kExcitatory] * p[kDecayE] + e;
@@ -87,9 +88,11 @@ struct CurrentAlpha {
       "decay_e", "decay_i", "feed_e", "feed_i",       "rise_e",
       "rise_i",  "mean_e",  "mean_i", "mean_slope_e", "mean_slope_i"};
 
-  static Drive drive(const Real* s, const Real* p) {
-    return {Real{}, (s[kExcitatory] * p[kMeanE] + s[kSlopeE] * p[kMeanSlopeE]) +
-                        (s[kInhibitory] * p[kMeanI] + s[kSlopeI] * p[kMeanSlopeI])};
+  static Drive drive(const Real* s, const Real* p, Real, Real) {
+    return {Real{},
+            (s[kExcitatory] * p[kMeanE] + s[kSlopeE] * p[kMeanSlopeE]) +
+                (s[kInhibitory] * p[kMeanI] + s[kSlopeI] * p[kMeanSlopeI]),
+            Real{}};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     Alpha::advance(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE], p[kRiseE], e);
@@ -122,13 +125,26 @@ struct ConductanceAlpha {
       "decay_e", "decay_i", "feed_e",       "feed_i",       "rise_e",     "rise_i",
       "mean_e",  "mean_i",  "mean_slope_e", "mean_slope_i", "reversal_e", "reversal_i"};
 
-  static Drive drive(const Real* s, const Real* p) {
+  static Drive drive(const Real* s, const Real* p, Real, Real) {
     const Real e = s[kExcitatory] * p[kMeanE] + s[kSlopeE] * p[kMeanSlopeE];
     const Real i = s[kInhibitory] * p[kMeanI] + s[kSlopeI] * p[kMeanSlopeI];
-    return {e + i, e * p[kReversalE] + i * p[kReversalI]};
+    return {e + i, e * p[kReversalE] + i * p[kReversalI], Real{}};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     Alpha::advance(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE], p[kRiseE], e);
     Alpha::advance(s[kInhibitory], s[kSlopeI], p[kDecayI], p[kFeedI], p[kRiseI], i);
   }
+};
+
+// Weights that the membrane jumps by, mV.
+struct Delta {
+  static constexpr const char* name = "delta";
+  static constexpr bool kConductance = false;
+  static constexpr std::size_t kStates = 0;
+  static constexpr std::size_t kParameters = 0;
+  static constexpr std::array<const char*, 0> state_names = {};
+  static constexpr std::array<const char*, 0> parameter_names = {};
+
+  static Drive drive(const Real*, const Real*, Real e, Real i) { return {Real{}, Real{}, e + i}; }
+  static void arrive(Real*, const Real*, Real, Real) {}
 };
