@@ -56,6 +56,22 @@ class Network:
         largest: float,
         shift: int,
     ) -> int: ...
+    def stdp(
+        self,
+        projection: int,
+        step: float,
+        taus: list[float],
+        changes: list[float],
+        largest: float,
+        scaled: list[bool],
+        every: int,
+        gain: float,
+        goal: float,
+    ) -> None: ...
+    def short_term(
+        self, projection: int, step: float, use: float, recovery: float, facilitation: float
+    ) -> None: ...
+    def settle(self) -> None: ...
     def poisson(
         self, population: int, receptor: int, thresholds: NDArray[np.uint32], weight: float
     ) -> None: ...

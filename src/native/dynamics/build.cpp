@@ -105,16 +105,24 @@ void Network::divide() {
                   " steps, found " + std::to_string(longest[i]) + " to '" + population.name + "'");
     }
     const unsigned fit = std::clamp(kRingBits - delay, kFewestTargetBits, kMostTargetBits);
-    std::uint32_t parts = (population.size + (1U << fit) - 1) >> fit;
-    parts = std::max(parts, std::min(pool_.threads(), population.size / kSmallShard));
-    parts = std::max(parts, 1U);
+    const std::uint32_t fewest = (population.size + (1U << fit) - 1) >> fit;
+    const auto shard_size = [&](std::uint32_t parts) {
+      return static_cast<std::uint32_t>(round_up((population.size + parts - 1) / parts, kBlock));
+    };
+    // More shards where threads would idle; but weights must not depend on threads.
     const std::uint32_t each =
-        static_cast<std::uint32_t>(round_up((population.size + parts - 1) / parts, kBlock));
+        shard_size(std::max(fewest, std::min(pool_.threads(), population.size / kSmallShard)));
     population.bits = {static_cast<unsigned>(std::bit_width(each - 1)), delay};
+    const Bits widest{static_cast<unsigned>(std::bit_width(shard_size(fewest) - 1)), delay};
     for (const std::uint32_t k : incoming_[i]) {
       Projection& p = projections_[k];
       if (p.unit == 0) {
-        p.unit = p.largest / static_cast<float>((1U << (population.bits.weight() - 1)) - 1);
+        p.unit = p.largest / static_cast<float>((1U << (widest.weight() - 1)) - 1);
+      }
+      if (p.storage == Storage::kCompact &&
+          p.largest / p.unit >= static_cast<float>(1U << (widest.weight() - 1))) {
+        throw Error("expected compact weights of " + std::to_string(widest.weight()) +
+                    " bits to '" + population.name + "', found some that need more");
       }
     }
     for (std::uint32_t first = 0; first < population.size; first += each) {
@@ -201,8 +209,16 @@ void Network::fill(std::uint32_t index) {
   go([&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t local) {
     writer.write(p.rows[shard], p.rows[shard].begins[source + 1]++, local);
   });
-  for (Rows& rows : p.rows) {
-    rows.begins.pop_back();
+  for (std::size_t k = 0; k < p.rows.size(); ++k) {
+    p.rows[k].begins.pop_back();
+    if (p.stdp || p.short_term) {
+      p.sources.emplace_back();
+      p.sources.back().of.resize(sources);
+    }
+    if (p.stdp) {
+      p.history.emplace_back(shards_[shards[k]].count, p.longest);
+      p.sources.back().counts.resize(shards_[shards[k]].count);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 // What Python sees of the spike core; sangbo.dynamics is its only user.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -166,6 +167,33 @@ NB_MODULE(_dynamics, module) {
              return given(std::vector<float>(at, at + p.size));
            })
       .def("project", &project)
+      .def("stdp",
+           [](Network& n, std::uint32_t projection, double step, const std::array<double, 4>& taus,
+              const std::array<float, 4>& changes, float largest, const std::array<bool, 2>& scaled,
+              std::uint32_t every, float gain, float goal) {
+             using sangbo::dynamics::Decay;
+             n.projection(projection).stdp = sangbo::dynamics::Stdp{Decay(step, taus[0]),
+                                                                    Decay(step, taus[1]),
+                                                                    Decay(step, taus[2]),
+                                                                    Decay(step, taus[3]),
+                                                                    changes[0],
+                                                                    changes[1],
+                                                                    changes[2],
+                                                                    changes[3],
+                                                                    largest,
+                                                                    scaled[0],
+                                                                    scaled[1],
+                                                                    every,
+                                                                    gain,
+                                                                    goal};
+           })
+      .def("short_term",
+           [](Network& n, std::uint32_t projection, double step, double use, double recovery,
+              double facilitation) {
+             n.projection(projection).short_term =
+                 sangbo::dynamics::ShortTerm{step, use, recovery, facilitation};
+           })
+      .def("settle", &Network::settle, nb::call_guard<nb::gil_scoped_release>())
       .def("poisson",
            [](Network& n, std::uint32_t population, std::uint32_t input,
               const Given<std::uint32_t>& thresholds, float weight) {

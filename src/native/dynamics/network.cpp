@@ -78,6 +78,9 @@ void Network::run(std::uint64_t steps) {
     throw Error("expected a network that is built");
   }
   const std::uint64_t end = step_ + steps;
+  if (step_ == 0 && steps > 0) {
+    begin();
+  }
   Barrier barrier(pool_.threads());
   pool_.run([&](unsigned thread) {
     // `step_` only changes while all threads wait.
@@ -85,7 +88,10 @@ void Network::run(std::uint64_t steps) {
       for (const std::size_t i : mine_[thread]) {
         advance(shards_[i]);
       }
-      if (barrier.arrive([&] { return collect(); })) {
+      if (barrier.arrive([&] {
+            ++step_;
+            return collect();
+          })) {
         return;
       }
       for (const std::size_t i : mine_[thread]) {
@@ -97,6 +103,12 @@ void Network::run(std::uint64_t steps) {
     throw Error("expected finite states, found one in population '" + populations_[bad].name +
                 "' that is not, at step " + std::to_string(step_) +
                 ": the step is too long for these parameters, or they blow up");
+  }
+  if (const std::uint32_t crowded = crowded_.load(); crowded != ~0U) {
+    throw Error("expected at most " + std::to_string(History::kKept) +
+                " spikes of a neuron within the longest delay of its plastic synapses, found more "
+                "in population '" +
+                populations_[crowded].name + "'");
   }
 }
 
@@ -132,19 +144,38 @@ void Network::stimulate_shard(const Population& population, const Shard& shard, 
   }
 }
 
+// The spikes that the caller listed for a step.
+void Network::list(Shard& shard, std::uint64_t step) {
+  const Population& p = populations_[shard.population];
+  const auto range = std::equal_range(p.listed_steps.begin(), p.listed_steps.end(), step);
+  for (auto at = range.first; at != range.second; ++at) {
+    const std::uint32_t neuron =
+        p.listed_neurons[static_cast<std::size_t>(at - p.listed_steps.begin())];
+    if (neuron - shard.first < shard.count) {
+      shard.spikes.push_back(neuron);
+    }
+  }
+}
+
+// Sends the spikes that the caller listed for step 0.
+void Network::begin() {
+  for (Shard& shard : shards_) {
+    if (populations_[shard.population].model == nullptr) {
+      list(shard, 0);
+    }
+  }
+  collect();
+  for (Shard& shard : shards_) {
+    deliver(shard);
+  }
+}
+
 void Network::advance(Shard& shard) {
   Population& p = populations_[shard.population];
   shard.spikes.clear();
   if (p.model == nullptr) {
-    const auto range = std::equal_range(p.listed_steps.begin(), p.listed_steps.end(), step_ + 1);
-    for (auto at = range.first; at != range.second; ++at) {
-      const std::uint32_t neuron =
-          p.listed_neurons[static_cast<std::size_t>(at - p.listed_steps.begin())];
-      if (neuron - shard.first < shard.count) {
-        shard.spikes.push_back(neuron);
-      }
-    }
-    return;
+    list(shard, step_ + 1);
+    return;  // nothing can be connected to it
   }
   float* states[32];
   const float* parameters[64];
@@ -190,11 +221,11 @@ void Network::advance(Shard& shard) {
       fired &= fired - 1;
     }
   }
+  remember(shard);
 }
 
 // Lists the spikes of the step that every shard has just taken; one thread, while all others wait.
 bool Network::collect() {
-  ++step_;
   for (Population& p : populations_) {
     p.spikes.clear();
     for (const std::size_t i : p.shards) {
@@ -206,7 +237,7 @@ bool Network::collect() {
       p.recorded_neurons.insert(p.recorded_neurons.end(), p.spikes.begin(), p.spikes.end());
     }
     for (Sample& s : p.samples) {
-      if (step_ % s.every == 0) {
+      if (step_ != 0 && step_ % s.every == 0) {
         s.steps.push_back(step_);
         for (const std::uint32_t neuron : s.neurons) {
           s.values.push_back(p.states[s.state].as<float>()[neuron]);
@@ -214,12 +245,65 @@ bool Network::collect() {
       }
     }
   }
-  return bad_.load(std::memory_order_relaxed) != ~0U;
+  return bad_.load(std::memory_order_relaxed) != ~0U ||
+         crowded_.load(std::memory_order_relaxed) != ~0U;
+}
+
+// Which shard of its population this is.
+std::size_t Network::place(const Shard& shard) const {
+  return static_cast<std::size_t>(&shard - &shards_[populations_[shard.population].shards.front()]);
+}
+
+// Notes the spikes of a shard for the plastic synapses that end there.
+void Network::remember(Shard& shard) {
+  const std::size_t k = place(shard);
+  const auto now = static_cast<std::uint32_t>(step_);
+  for (const std::uint32_t i : incoming_[shard.population]) {
+    Projection& p = projections_[i];
+    if (!p.stdp) {
+      continue;
+    }
+    History& history = p.history[k];
+    const auto full = [&] {
+      return std::any_of(shard.spikes.begin(), shard.spikes.end(),
+                         [&](std::uint32_t neuron) { return history.full(neuron - shard.first); });
+    };
+    const bool due = p.stdp->every != 0 && now != 0 && now % p.stdp->every == 0;
+    if (due || full()) {
+      sweep(p.rows[k], populations_[p.post].bits, now, *p.stdp, history, p.sources[k]);
+      history.swept(now);
+      if (due) {
+        scale(p.rows[k], populations_[p.post].bits, *p.stdp, history, p.sources[k]);
+      }
+      if (full()) {
+        crowded_.store(shard.population, std::memory_order_relaxed);
+      }
+    }
+    for (const std::uint32_t neuron : shard.spikes) {
+      history.add(neuron - shard.first, now + 1, *p.stdp);
+    }
+  }
+}
+
+void Network::settle() {
+  pool_.run([&](unsigned thread) {
+    for (const std::size_t i : mine_[thread]) {
+      const std::size_t k = place(shards_[i]);
+      for (const std::uint32_t index : incoming_[shards_[i].population]) {
+        Projection& p = projections_[index];
+        if (p.stdp) {
+          const auto now = static_cast<std::uint32_t>(step_);
+          sweep(p.rows[k], populations_[p.post].bits, now, *p.stdp, p.history[k], p.sources[k]);
+          p.history[k].swept(now);
+        }
+      }
+    }
+  });
 }
 
 void Network::deliver(Shard& shard) {
   const Population& post = populations_[shard.population];
-  const std::size_t k = static_cast<std::size_t>(&shard - &shards_[post.shards.front()]);
+  const std::size_t k = place(shard);
   for (const std::uint32_t i : incoming_[shard.population]) {
     Projection& p = projections_[i];
     const std::vector<std::uint32_t>& spikes = populations_[p.pre].spikes;
@@ -227,11 +311,21 @@ void Network::deliver(Shard& shard) {
       continue;
     }
     const Ring& ring = shard.rings[p.input];
-    const Delivery delivery{p.rows[k], spikes, post.bits, step_, p.unit, p.shift};
-    p.rows[k].events += post.model->integers ? kernels_.deliver_integers(delivery, ring.integers())
-                        : p.storage == Storage::kCompact
-                            ? kernels_.deliver_compact(delivery, ring.at)
-                            : kernels_.deliver_wide(delivery, ring.at);
+    const auto now = static_cast<std::uint32_t>(step_);
+    Rows& rows = p.rows[k];
+    if (p.stdp) {
+      rows.events += deliver_plastic(rows, spikes, post.bits, now, *p.stdp, p.history[k],
+                                     p.sources[k], ring.at);
+      continue;
+    }
+    Delivery delivery{rows, spikes, nullptr, post.bits, step_, p.unit, p.shift};
+    if (p.short_term) {
+      release(spikes, now, *p.short_term, p.sources[k], shard.shares);
+      delivery.shares = shard.shares.data();
+    }
+    rows.events += post.model->integers ? kernels_.deliver_integers(delivery, ring.integers())
+                   : p.storage == Storage::kCompact ? kernels_.deliver_compact(delivery, ring.at)
+                                                    : kernels_.deliver_wide(delivery, ring.at);
   }
 }
 

@@ -8,11 +8,13 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "../pool.hpp"
 #include "neurons.hpp"
+#include "plasticity.hpp"
 #include "rules.hpp"
 #include "synapses.hpp"
 
@@ -26,6 +28,7 @@ struct Shard {
   std::vector<Ring> rings;            // of each input that synapses reach
   std::vector<std::uint16_t> fired;   // of this step
   std::vector<std::uint32_t> spikes;  // the same as a list
+  std::vector<float> shares;          // of spikes that short-term plasticity weakens
 };
 
 // What reaches every neuron of a population in every step.
@@ -87,8 +90,12 @@ struct Projection {
   std::uint32_t longest;  // steps of delay
   float unit;             // of compact weights; 0: chosen so that the largest fits
   float largest;
-  int shift;               // of integer weights
-  std::vector<Rows> rows;  // of each shard of `post`
+  int shift;  // of integer weights
+  std::optional<Stdp> stdp;
+  std::optional<ShortTerm> short_term;
+  std::vector<Rows> rows;        // of each shard of `post`
+  std::vector<Sources> sources;  // the same, where synapses are plastic
+  std::vector<History> history;  // the same, of targets
   std::uint64_t synapses = 0;
 };
 
@@ -123,6 +130,8 @@ class Network {
 
   // --- running ---
   void run(std::uint64_t steps);
+  // Brings all plastic weights up to date.
+  void settle();
 
   [[nodiscard]] std::uint64_t step() const { return step_; }
   [[nodiscard]] std::uint64_t seed() const { return seed_; }
@@ -138,8 +147,12 @@ class Network {
   void divide();
   void fill(std::uint32_t index);
   void share_out();
+  void begin();
+  void list(Shard& shard, std::uint64_t step);
   void advance(Shard& shard);
+  void remember(Shard& shard);
   void deliver(Shard& shard);
+  [[nodiscard]] std::size_t place(const Shard& shard) const;
   bool collect();
   void stimulate_shard(const Population& population, const Shard& shard, std::size_t input,
                        float* to) const;
@@ -157,7 +170,8 @@ class Network {
   std::uint64_t step_ = 0;
   std::uint32_t streams_ = 0;
   bool built_ = false;
-  std::atomic<std::uint32_t> bad_{~0U};  // population that is no longer finite
+  std::atomic<std::uint32_t> bad_{~0U};      // population that is no longer finite
+  std::atomic<std::uint32_t> crowded_{~0U};  // population that fires too often to remember
 };
 
 }  // namespace sangbo::dynamics

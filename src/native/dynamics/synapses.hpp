@@ -59,6 +59,7 @@ struct Ring {
 struct Delivery {
   const Rows& rows;
   std::span<const std::uint32_t> spikes;
+  const float* shares;  // of each spike's weights, or null: all of them
   Bits bits;
   std::uint64_t now;  // the step that the spikes belong to
   float unit;         // of compact weights

@@ -37,11 +37,18 @@ from sangbo.dynamics.rules import (
 from sangbo.dynamics.run import Run
 from sangbo.dynamics.sources import PoissonSource, RegularSource, SpikeTimes
 from sangbo.dynamics.stimuli import NoiseInput, PoissonInput, StepInput
-from sangbo.dynamics.synapses import Static
+from sangbo.dynamics.synapses import (
+    STDP,
+    HomeostaticScaling,
+    Static,
+    TripletSTDP,
+    TsodyksMarkram,
+)
 from sangbo.dynamics.values import Normal, Uniform
 
 __all__ = [
     "LIF",
+    "STDP",
     "AdEx",
     "AllToAll",
     "ByDistance",
@@ -56,6 +63,7 @@ __all__ = [
     "FixedProbability",
     "FixedTotal",
     "HodgkinHuxley",
+    "HomeostaticScaling",
     "Izhikevich",
     "Loihi",
     "McCullochPitts",
@@ -79,5 +87,7 @@ __all__ = [
     "Static",
     "StepInput",
     "TraubMiles",
+    "TripletSTDP",
+    "TsodyksMarkram",
     "Uniform",
 ]

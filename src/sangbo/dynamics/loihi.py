@@ -29,6 +29,7 @@ class Loihi:
         v_th: threshold, 0 … 131071 (17 bits).
         bias_mantissa: −4096 … 4095 (13 bits).
         bias_exponent: 0 … 7 (3 bits).
+        u, v: at the start.
     """
 
     du: Value = 4095.0
@@ -36,6 +37,8 @@ class Loihi:
     v_th: Value = 100.0
     bias_mantissa: Value = 0.0
     bias_exponent: Value = 0.0
+    u: Value = 0.0
+    v: Value = 0.0
 
     @property
     def kernel(self) -> str:
@@ -53,8 +56,8 @@ class Loihi:
         }
 
     def states(self, step: float) -> States:
-        """All zero."""
-        return {}
+        """Current and potential."""
+        return {"u": _whole("u", self.u, -(2**23), 2**23 - 1), "v": number(self.v)}
 
 
 def _whole(name: str, value: Value, low: int, high: int) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sangbo import _dynamics
 from sangbo.dynamics.sources import SpikeTimes
-from sangbo.dynamics.synapses import bounds, longest
+from sangbo.dynamics.synapses import bounds, longest, make_plastic
 from sangbo.dynamics.values import Normal, Uniform
 from sangbo.errors import SimulationError
 
@@ -77,7 +77,7 @@ def _make_projection(native: _dynamics.Network, projection: Projection, network:
         weights = _listed("weights", weight, order).astype(np.float32)
     if not isinstance(delay, Uniform | Normal) and np.ndim(delay):
         delays = np.round(_listed("delays", delay, order) / network.step).astype(np.uint32)
-    native.project(
+    index = native.project(
         pre.index,
         post.index,
         post.receptors.index(projection.receptor),
@@ -88,10 +88,17 @@ def _make_projection(native: _dynamics.Network, projection: Projection, network:
         weights,
         delays,
         longest(delay, network.step),
-        _unit(weight),
+        1.0 if KERNELS[_kernel(post)].integers else _unit(weight),
         max(map(abs, bounds("weight", weight))),
         0,
     )
+    make_plastic(native, index, synapses, network.step)
+
+
+def _kernel(population: Population) -> str:
+    if isinstance(population.model, SpikeTimes):
+        raise SimulationError(f"expected a target that has inputs, found {population}")
+    return population.model.kernel
 
 
 def _unit(weight: Any) -> float:

@@ -19,7 +19,7 @@ from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
 from sangbo.dynamics.sources import SpikeTimes
 from sangbo.dynamics.stimuli import Stimulus
-from sangbo.dynamics.synapses import Static, Synapses, bounds, longest
+from sangbo.dynamics.synapses import Static, Synapses, bounds, check, longest
 from sangbo.dynamics.threads import default_threads
 from sangbo.errors import SimulationError
 from sangbo.progress import Progress, silent
@@ -116,7 +116,9 @@ class Projection:
 
     def connections(self) -> dict[str, NDArray[Any]]:
         """Every synapse: arrays ``source``, ``target``, ``weight``, ``delay`` (ms), by source."""
-        source, target, weight, delay = self.network.build().synapses(self.index)
+        native = self.network.build()
+        native.settle()
+        source, target, weight, delay = native.synapses(self.index)
         return {
             "source": source,
             "target": target,
@@ -239,7 +241,8 @@ class Network:
         post._find("receptor", post.receptors, receptor)
         rule.expected(pre, post)
         longest(synapses.delay, self.step)
-        bounds("weight", synapses.weight)
+        check(synapses)
+        self._integers(post, synapses)
         made = Projection(self, len(self.projections), pre, post, rule, synapses, receptor)
         self.projections.append(made)
         return made
@@ -361,6 +364,15 @@ class Network:
     def _open(self) -> None:
         if self._native is not None:
             raise SimulationError("expected a network that is not built yet, found one that is")
+
+    def _integers(self, post: Population, synapses: Synapses) -> None:
+        if isinstance(post.model, SpikeTimes) or not KERNELS[post.model.kernel].integers:
+            return
+        if not isinstance(synapses, Static) or synapses.storage != "compact":
+            raise SimulationError(f"expected compact static synapses to {post}, found {synapses}")
+        low, high = bounds("weight", synapses.weight)
+        if low != round(low) or high != round(high):
+            raise SimulationError(f"expected whole weights to {post}, found {low} to {high}")
 
     def _own(self, population: Population) -> None:
         if population.network is not self:

@@ -202,7 +202,7 @@ class Izhikevich:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class McCullochPitts:
-    """McCulloch and Pitts' neuron (1943): fires in every step whose weights sum to ``threshold``."""
+    """McCulloch and Pitts (1943): fires in every step whose weights sum to ``threshold``."""
 
     threshold: Value = 1.0
 

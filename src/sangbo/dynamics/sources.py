@@ -69,7 +69,7 @@ class RegularSource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpikeTimes:
-    """Recorded spikes: ``times[i]`` are the times of neuron i, ms, of one step or later.
+    """Recorded spikes: ``times[i]`` are the times of neuron i, ms, 0 or later.
 
     >>> SpikeTimes([[1.0, 5.0], []]).neurons
     2
@@ -87,10 +87,8 @@ class SpikeTimes:
         each = [np.asarray(t, np.float64).ravel() for t in self.times]
         neurons = np.repeat(np.arange(len(each)), [t.size for t in each])
         times = np.concatenate([*each, np.zeros(0)])
-        if not np.isfinite(times).all() or (times < step / 2).any():
-            raise SimulationError(
-                f"expected finite spike times of {step} ms or later, found {times.min()}"
-            )
+        if not np.isfinite(times).all() or (times < 0).any():
+            raise SimulationError(f"expected finite spike times ≥ 0 ms, found {times.min()}")
         steps = np.round(times / step).astype(np.uint64)
         order = np.lexsort((neurons, steps))
         return steps[order], neurons[order].astype(np.uint32)
