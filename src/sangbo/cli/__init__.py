@@ -10,7 +10,19 @@ import typer
 from typer.exceptions import TyperException
 
 from sangbo._version import __version__
-from sangbo.cli import advise, bench, chips, convert, inspect, limits, models, price, run, verify
+from sangbo.cli import (
+    advise,
+    bench,
+    chips,
+    convert,
+    inspect,
+    limits,
+    models,
+    price,
+    run,
+    simulate,
+    verify,
+)
 from sangbo.errors import SangboError
 
 app = typer.Typer(
@@ -29,6 +41,7 @@ app.command("price")(price.price)
 app.command("bench")(bench.bench)
 app.command("chips")(chips.chips)
 app.add_typer(limits.app, name="limits")
+app.add_typer(simulate.app, name="simulate")
 app.command("advise")(advise.advise)
 
 

@@ -34,7 +34,7 @@ from sangbo.dynamics.rules import (
     Pairs,
     Rule,
 )
-from sangbo.dynamics.run import Run
+from sangbo.dynamics.run import Run, document
 from sangbo.dynamics.sources import PoissonSource, RegularSource, SpikeTimes
 from sangbo.dynamics.stimuli import NoiseInput, PoissonInput, StepInput
 from sangbo.dynamics.synapses import (
@@ -90,4 +90,5 @@ __all__ = [
     "TripletSTDP",
     "TsodyksMarkram",
     "Uniform",
+    "document",
 ]
