@@ -182,6 +182,10 @@ void Network::fill(std::uint32_t index) {
           Random random(seed_, Purpose::kPartners, index, source);
           partners.clear();
           p.rule->row(source, random, partners);
+          // Rows ascend, however targets are divided; what the caller listed does already.
+          if (!std::is_sorted(partners.begin(), partners.end())) {
+            std::sort(partners.begin(), partners.end());
+          }
           writer.begin(source);
           for (const std::uint32_t target : partners) {
             found(writer, target / span, source, target % span);

@@ -254,6 +254,19 @@ NB_MODULE(_dynamics, module) {
              return std::tuple(given(std::move(sources)), given(std::move(targets)),
                                given(std::move(weights)), given(std::move(delays)));
            })
+      .def("inputs", [](const Network& n, std::uint32_t population,
+                        std::uint32_t input) { return given(n.inputs(population, input)); })
+      .def("set_inputs",
+           [](Network& n, std::uint32_t population, std::uint32_t input, const Given<float>& all) {
+             n.set_inputs(population, input, taken(all));
+           })
+      .def("plasticity",
+           [](Network& n, std::uint32_t projection) { return given(n.plasticity(projection)); })
+      .def("set_plasticity",
+           [](Network& n, std::uint32_t projection, const Given<std::uint32_t>& words) {
+             n.set_plasticity(projection, taken(words));
+           })
+      .def("set_step", &Network::set_step)
       .def("spikes", [](Network& n, std::uint32_t population) { return n.at(population).total; })
       .def("synapse_count",
            [](Network& n, std::uint32_t projection) { return n.projection(projection).synapses; })

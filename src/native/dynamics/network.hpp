@@ -133,6 +133,13 @@ class Network {
   // Brings all plastic weights up to date.
   void settle();
 
+  // --- what it is in the middle of ---
+  [[nodiscard]] std::vector<float> inputs(std::uint32_t population, std::uint32_t input) const;
+  void set_inputs(std::uint32_t population, std::uint32_t input, const std::vector<float>& all);
+  [[nodiscard]] std::vector<std::uint32_t> plasticity(std::uint32_t projection);
+  void set_plasticity(std::uint32_t projection, const std::vector<std::uint32_t>& words);
+  void set_step(std::uint64_t step) { step_ = step; }
+
   [[nodiscard]] std::uint64_t step() const { return step_; }
   [[nodiscard]] std::uint64_t seed() const { return seed_; }
   [[nodiscard]] const char* isa() const { return kernels_.name; }

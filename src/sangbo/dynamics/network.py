@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sangbo import _dynamics
+from sangbo.dynamics.checkpoint import restore, save
 from sangbo.dynamics.memory import check_memory
 from sangbo.dynamics.model import Model, resolved
 from sangbo.dynamics.native import KERNELS, make
@@ -358,6 +360,15 @@ class Network:
             threads=self.threads,
             recorded=self._memory,
         )
+
+    def save(self, path: str | Path) -> None:
+        """Write what the network is in the middle of; see `sangbo.dynamics.checkpoint`."""
+        save(self, Path(path))
+
+    def restore(self, path: str | Path) -> None:
+        """Go on exactly where a network of the same description was saved."""
+        restore(self, Path(path))
+        self._steps = self.build().step
 
     # --- inside ---
 

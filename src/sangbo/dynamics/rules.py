@@ -230,7 +230,7 @@ class Pairs:
             raise SimulationError(
                 f"expected as many targets as sources, found {targets.shape} and {sources.shape}"
             )
-        order = np.argsort(sources, kind="stable")
+        order = np.lexsort((targets, sources))
         counts = np.bincount(sources, minlength=pre.size)
         begins = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
         return _dynamics.pairs(begins, targets[order].astype(np.uint32)), order
