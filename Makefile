@@ -13,8 +13,9 @@ OUTPUT ?= build/models/$(MODEL)
 PROMPT ?= Why is the sky blue? Answer in two sentences.
 
 BENCH  := .venv-benchmarks
+SIMULATORS := .venv-simulators
 
-.PHONY: run test test-oracles benchmark-language-model test-native test-sanitizers lint format clean
+.PHONY: run test test-oracles benchmark-language-model benchmark-dynamics record-simulators test-native test-sanitizers lint format clean
 
 run: $(INSTALLED)
 	@test -f $(OUTPUT)/graph.json || $(BIN)/sangbo convert $(MODEL) -o $(OUTPUT)
@@ -71,5 +72,18 @@ $(BENCH)/.installed: pyproject.toml $(NATIVE)
 	$(BENCH)/bin/python -m pip install --quiet . --group benchmarks
 	@touch $@
 
+# NEST, Brian2 and NEURON, in an environment of their own.
+benchmark-dynamics: $(SIMULATORS)/.installed
+	$(SIMULATORS)/bin/python benchmarks/dynamics.py
+
+record-simulators: $(SIMULATORS)/.installed
+	$(SIMULATORS)/bin/python tests/dynamics/simulators/record.py tests/dynamics/simulators/recorded.json
+
+$(SIMULATORS)/.installed: pyproject.toml $(NATIVE)
+	$(PYTHON) -m venv $(SIMULATORS)
+	$(SIMULATORS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(SIMULATORS)/bin/python -m pip install --quiet . --group simulators
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(BENCH) build
+	rm -rf $(VENV) $(BENCH) $(SIMULATORS) build

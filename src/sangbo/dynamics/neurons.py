@@ -84,7 +84,7 @@ class AdEx:
 
     C_m dV/dt = −g_L·(V − E_L) + g_L·Δ_T·e^((V − V_th)/Δ_T) − w + I_syn + I_e;
     τ_w dw/dt = a·(V − E_L) − w. A spike where V ≥ V_peak, then V = V_reset for t_ref and w += b.
-    Each step is taken in four parts of Runge and Kutta's fourth order.
+    Each step is taken in 16 parts of Runge and Kutta's fourth order, which the upstroke needs.
 
     Attributes:
         c_m: capacitance, pF.
@@ -131,7 +131,7 @@ class AdEx:
             raise SimulationError("expected v_peak within 80·delta_t of v_th: e^80 overflows")
         _short("AdEx", step, (capacitance / leak).min())
         return {
-            "part": step / 4,
+            "part": step / 16,
             "inverse_c": 1 / capacitance,
             "leak": leak,
             "rest": self.e_l,

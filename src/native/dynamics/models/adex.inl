@@ -23,7 +23,7 @@ struct AdEx {
   static constexpr std::array<const char*, kParameters> parameter_names = {
       "part",  "inverse_c",        "leak", "rest", "slope", "onset",      "peak",
       "reset", "refractory_steps", "bias", "a",    "b",     "inverse_tau"};
-  static constexpr int kParts = 4;
+  static constexpr int kParts = 16;
 
   struct Slope {
     Real v;
