@@ -33,7 +33,7 @@ MODELS: dict[str, dynamics.Model] = {
         **CONDUCTANCE, i_e=230.0, receptors=dynamics.ConductanceAlpha(**TAUS, **REVERSAL)
     ),
     "adaptive exponential": dynamics.AdEx(
-        i_e=750.0, t_ref=2.0, receptors=dynamics.ConductanceExponential(**TAUS, **REVERSAL)
+        i_e=1000.0, t_ref=2.0, receptors=dynamics.ConductanceExponential(**TAUS, **REVERSAL)
     ),
     "izhikevich": dynamics.Izhikevich(i_e=6.0),
 }

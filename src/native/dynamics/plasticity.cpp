@@ -81,7 +81,9 @@ void History::add(std::uint32_t target, std::uint32_t step, const Stdp& rule) {
     next.trace += last.trace * rule.minus(step - last.step);
     next.slow = (last.slow + 1.0F) * rule.slow_minus(step - last.step);
   }
-  spikes_[std::size_t{target} * kKept + counts_[target] % kKept] = next;
+  Spike* const all = spikes_.data() + std::size_t{target} * kKept;
+  std::copy_backward(all, all + kKept - 1, all + kKept);
+  all[0] = next;
   ++counts_[target];
 }
 

@@ -75,7 +75,8 @@ class History {
 
   [[nodiscard]] std::uint32_t count(std::uint32_t target) const { return counts_[target]; }
   [[nodiscard]] const Spike& at(std::uint32_t target, std::uint32_t index) const {
-    return spikes_[std::size_t{target} * kKept + index % kKept];
+    // The newest first, so that what is asked for most shares a line.
+    return spikes_[std::size_t{target} * kKept + (counts_[target] - 1 - index)];
   }
 
   std::vector<std::uint32_t> counts_;

@@ -6,6 +6,9 @@ struct Drive {
   Real conductance;  // nS
   Real current;      // pA, with the reversal potentials in it
   Real jump;         // mV, at the end of the step
+  // By how much the first two change during the step; membranes that take it in parts ask.
+  Real conductance_change;
+  Real current_change;
 };
 
 // Currents that decay exponentially: τ dI/dt = −I.
@@ -19,7 +22,10 @@ struct CurrentExponential {
                                                                            "mean_e", "mean_i"};
 
   static Drive drive(const Real* s, const Real* p, Real, Real) {
-    return {Real{}, s[kExcitatory] * p[kMeanE] + s[kInhibitory] * p[kMeanI], Real{}};
+    const Real e = s[kExcitatory];
+    const Real i = s[kInhibitory];
+    return {Real{}, e * p[kMeanE] + i * p[kMeanI], Real{}, Real{},
+            e * (p[kDecayE] - 1.0F) + i * (p[kDecayI] - 1.0F)};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     s[kExcitatory] = s[kExcitatory] * p[kDecayE] + e;
@@ -48,7 +54,10 @@ struct ConductanceExponential {
   static Drive drive(const Real* s, const Real* p, Real, Real) {
     const Real e = s[kExcitatory] * p[kMeanE];
     const Real i = s[kInhibitory] * p[kMeanI];
-    return {e + i, e * p[kReversalE] + i * p[kReversalI], Real{}};
+    const Real de = s[kExcitatory] * (p[kDecayE] - 1.0F);
+    const Real di = s[kInhibitory] * (p[kDecayI] - 1.0F);
+    return {e + i, e * p[kReversalE] + i * p[kReversalI], Real{}, de + di,
+            de * p[kReversalE] + di * p[kReversalI]};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     s[kExcitatory] = s[kExcitatory] * p[kDecayE] + e;
@@ -59,6 +68,10 @@ struct ConductanceExponential {
 // One alpha function, (t/τ) e^(1 − t/τ) for each unit of weight: x is it, y the slope that feeds
 // it.
 struct Alpha {
+  // By how much x changes in a step.
+  static Real change(Real x, Real y, Real decay, Real feed) {
+    return x * (decay - 1.0F) + y * feed;
+  }
   static void advance(Real& x, Real& y, Real decay, Real feed, Real rise, Real weight) {
     x = x * decay + y * feed;
     y = y * decay + weight * rise;
@@ -89,10 +102,12 @@ struct CurrentAlpha {
       "rise_i",  "mean_e",  "mean_i", "mean_slope_e", "mean_slope_i"};
 
   static Drive drive(const Real* s, const Real* p, Real, Real) {
+    const Real de = Alpha::change(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE]);
+    const Real di = Alpha::change(s[kInhibitory], s[kSlopeI], p[kDecayI], p[kFeedI]);
     return {Real{},
             (s[kExcitatory] * p[kMeanE] + s[kSlopeE] * p[kMeanSlopeE]) +
                 (s[kInhibitory] * p[kMeanI] + s[kSlopeI] * p[kMeanSlopeI]),
-            Real{}};
+            Real{}, Real{}, de + di};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     Alpha::advance(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE], p[kRiseE], e);
@@ -128,7 +143,10 @@ struct ConductanceAlpha {
   static Drive drive(const Real* s, const Real* p, Real, Real) {
     const Real e = s[kExcitatory] * p[kMeanE] + s[kSlopeE] * p[kMeanSlopeE];
     const Real i = s[kInhibitory] * p[kMeanI] + s[kSlopeI] * p[kMeanSlopeI];
-    return {e + i, e * p[kReversalE] + i * p[kReversalI], Real{}};
+    const Real de = Alpha::change(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE]);
+    const Real di = Alpha::change(s[kInhibitory], s[kSlopeI], p[kDecayI], p[kFeedI]);
+    return {e + i, e * p[kReversalE] + i * p[kReversalI], Real{}, de + di,
+            de * p[kReversalE] + di * p[kReversalI]};
   }
   static void arrive(Real* s, const Real* p, Real e, Real i) {
     Alpha::advance(s[kExcitatory], s[kSlopeE], p[kDecayE], p[kFeedE], p[kRiseE], e);
@@ -145,6 +163,8 @@ struct Delta {
   static constexpr std::array<const char*, 0> state_names = {};
   static constexpr std::array<const char*, 0> parameter_names = {};
 
-  static Drive drive(const Real*, const Real*, Real e, Real i) { return {Real{}, Real{}, e + i}; }
+  static Drive drive(const Real*, const Real*, Real e, Real i) {
+    return {Real{}, Real{}, e + i, Real{}, Real{}};
+  }
   static void arrive(Real*, const Real*, Real, Real) {}
 };
