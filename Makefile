@@ -14,8 +14,10 @@ PROMPT ?= Why is the sky blue? Answer in two sentences.
 
 BENCH  := .venv-benchmarks
 SIMULATORS := .venv-simulators
+SPIKES := .venv-spikingjelly
 
-.PHONY: run test test-oracles benchmark-language-model benchmark-dynamics record-simulators test-native test-sanitizers lint format clean
+.PHONY: run test test-oracles benchmark-language-model benchmark-spikingjelly benchmark-dynamics \
+  record-simulators test-native test-sanitizers lint format clean
 
 run: $(INSTALLED)
 	@test -f $(OUTPUT)/graph.json || $(BIN)/sangbo convert $(MODEL) -o $(OUTPUT)
@@ -85,5 +87,17 @@ $(SIMULATORS)/.installed: pyproject.toml $(NATIVE)
 	$(SIMULATORS)/bin/python -m pip install --quiet . --group simulators
 	@touch $@
 
+# The same small transformer converted by SpikingJelly and by us; trains it first (minutes).
+benchmark-spikingjelly: $(SPIKES)/.installed
+	$(SPIKES)/bin/python benchmarks/converted_transformer.py
+
+$(SPIKES)/.installed: pyproject.toml $(NATIVE)
+	$(PYTHON) -m venv $(SPIKES)
+	$(SPIKES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(SPIKES)/bin/python -m pip install --quiet . --group spikingjelly
+	# SpikingJelly asks for wheels that fit only the CUDA build of torch, and needs neither here.
+	$(SPIKES)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(BENCH) $(SIMULATORS) build
+	rm -rf $(VENV) $(BENCH) $(SPIKES) $(SIMULATORS) build

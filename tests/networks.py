@@ -6,11 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
 from sangbo.convert.rewrite import complementary
 from sangbo.convert.sites import find_sites
 from sangbo.convert.weights import four_bit, per_channel
 from sangbo.graph import Attention, Graph, Linear, Neuron
+from sangbo.sources import Tokenizer
 from sangbo.sources.gpt2 import Gpt2Config
 from sangbo.sources.gpt2 import build as build_gpt2
 from sangbo.sources.llama import LlamaConfig
@@ -91,6 +94,17 @@ def converted(original: Graph, bits: int = 8, threshold: float = 0.05) -> Graph:
 
 def tokens(rows: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(0, VOCABULARY, rows).astype(np.int32)
+
+
+def letters() -> Tokenizer:
+    """Bytes for letters: 61 tokens, the last of them ends a turn."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())[:60]
+    vocabulary = {letter: i for i, letter in enumerate(letters)} | {"<|end|>": 60}
+    inner = tokenizers.Tokenizer(models.BPE(vocabulary, [], unk_token=letters[0]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens(["<|end|>"])
+    return Tokenizer(inner, ends=["<|end|>"])
 
 
 def inputs(ids: Any, start: int = 0) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_definitions(n: int) -> None:
     assert CODES["radix"].steps(n) == len(bin(n)) - 2
     assert CODES["graded"].spikes(level)[0] == CODES["graded"].steps(n) == 1
     digits = non_adjacent_form(n)
-    assert CODES["csd"].digits(level)[0][:, 0].tolist() == digits
+    assert CODES["csd"].digits(level)[0][::-1, 0].tolist() == digits
     assert CODES["csd"].steps(n) == len(digits)
 
 

@@ -43,21 +43,23 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
   sangbo::Arena arena;
   sangbo::PackedWeight weight(stored, kernels.weight_offset, arena);
   weight.pack(stored, 0, weight.panels());
-  std::vector<std::int8_t> low(c.rows * c.inputs * 2);  // enough for levels of 16 bits
-  for (std::int8_t& n : low) {
-    n = static_cast<std::int8_t>(static_cast<int>(random() % 32U) - 16);
+  const std::span<std::byte> memory = arena.take(c.rows * c.inputs * 2);  // enough for 16 bits
+  auto* low = reinterpret_cast<std::int8_t*>(memory.data());
+  for (std::size_t i = 0; i < memory.size(); ++i) {
+    low[i] = static_cast<std::int8_t>(static_cast<int>(random() % 32U) - 16);
   }
   const std::vector<std::uint32_t> extra_counts(c.rows);
   const std::vector<sangbo::Extra> extras(c.rows);
   const std::vector<std::int32_t> sums(c.rows * groups);
-  std::vector<float> out(c.rows * weight.panels() * sangbo::kPanel);
+  const std::span<std::byte> out =
+      arena.take(c.rows * weight.panels() * sangbo::kPanel * sizeof(float));
   sangbo::LinearTask task{};
   weight.fill(task);
   const std::size_t stride = c.low_bits == sangbo::kWide ? 2 * c.inputs : c.inputs;
-  task.levels = {low.data(),          stride,      extras.data(), 1,
-                 extra_counts.data(), sums.data(), groups,        c.low_bits};
+  task.levels = {low,         stride, extras.data(), 1, extra_counts.data(),
+                 sums.data(), groups, c.low_bits};
   task.threshold = 1;
-  task.out = out.data();
+  task.out = reinterpret_cast<float*>(out.data());
   task.out_stride = weight.panels() * sangbo::kPanel;
   double best = 1e9;
   for (int i = 0; i < 200; ++i) {
@@ -75,19 +77,19 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
 
 int main(int count, char** names) {
   const sangbo::Kernels& kernels = sangbo::choose_kernels(count > 1 ? names[1] : "");
-  for (const int low_bits : {sangbo::kWide, 7, 6, 5}) {
-    for (const std::size_t rows : {1, 4, 8, 64}) {
+  const sangbo::DigitCosts& digits = kernels.digits(sangbo::kPanel);
+  for (std::size_t choice = 0; choice < digits.count; ++choice) {
+    const int low_bits = digits.choices[choice].bits;
+    for (const std::size_t rows : {1, 4, 8, 64, 256}) {
       measure(kernels, {8, 576, 576, 576, rows, low_bits});
+      measure(kernels, {4, 32, 576, 576, rows, low_bits});
     }
-    measure(kernels, {8, 1536, 576, 1536, 64, low_bits});
-    measure(kernels, {8, 576, 49152, 576, 1, low_bits});
-    measure(kernels, {8, 576, 49152, 576, 8, low_bits});
+    measure(kernels, {8, 32, 576, 576, 64, low_bits});
+    measure(kernels, {8, 1536, 576, 1536, 256, low_bits});
+    measure(kernels, {4, 32, 576, 1536, 256, low_bits});
+    for (const std::size_t rows : {1, 8}) {
+      measure(kernels, {8, 576, 49152, 576, rows, low_bits});
+      measure(kernels, {4, 32, 49152, 576, rows, low_bits});
+    }
   }
-  for (const std::size_t rows : {1, 4, 8, 64}) {
-    measure(kernels, {8, 32, 576, 576, rows, 7});
-    measure(kernels, {4, 32, 576, 576, rows, 7});
-  }
-  measure(kernels, {4, 32, 576, 1536, 64, 7});
-  measure(kernels, {4, 32, 49152, 576, 1, 7});
-  measure(kernels, {4, 32, 49152, 576, 8, 7});
 }

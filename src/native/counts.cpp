@@ -25,36 +25,44 @@ void SparseCounts::grow() {
   }
 }
 
+namespace {
+
+std::uint32_t magnitudes(const Kernels& kernels, const std::int32_t* levels, std::size_t count,
+                         std::uint16_t* to) {
+  return kernels.magnitudes(levels, count, to);
+}
+std::uint32_t magnitudes(const Kernels& kernels, const std::int16_t* levels, std::size_t count,
+                         std::uint16_t* to) {
+  return kernels.short_magnitudes(levels, count, to);
+}
+
+}  // namespace
+
 template <class Level>
-void Tally::add(const Level* levels, std::size_t count, std::uint64_t times) {
+void Tally::add(const Kernels& kernels, const Level* levels, std::size_t count,
+                std::uint64_t times) {
   constexpr std::uint32_t kLargest = 0xffff;
-  const auto magnitude = [](Level level) {
-    const std::int32_t n = level;
-    return static_cast<std::uint32_t>(n < 0 ? -n : n);
-  };
   if (pending_ == nullptr) {
     pending_ = std::make_unique_for_overwrite<std::uint16_t[]>(kPending);
   }
   while (count > 0) {
     if (waiting_ == kPending) {
-      settle();
+      settle(kernels);
     }
     const std::size_t size = std::min(count, kPending - waiting_);
     std::uint16_t* to = pending_.get() + waiting_;
-    std::uint32_t any = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-      any |= magnitude(levels[i]);
-      to[i] = static_cast<std::uint16_t>(magnitude(levels[i]));
-    }
+    const std::uint32_t any = magnitudes(kernels, levels, size, to);
     seen_ |= any;
     std::size_t kept = size;
     if (any > kLargest) {
       kept = 0;
       for (std::size_t i = 0; i < size; ++i) {
-        if (magnitude(levels[i]) > kLargest) {
-          sparse_.add(magnitude(levels[i]), times);
+        const std::int32_t n = levels[i];
+        const auto magnitude = static_cast<std::uint32_t>(n < 0 ? -n : n);
+        if (magnitude > kLargest) {
+          sparse_.add(magnitude, times);
         } else {
-          to[kept++] = static_cast<std::uint16_t>(magnitude(levels[i]));
+          to[kept++] = static_cast<std::uint16_t>(magnitude);
         }
       }
     }
@@ -69,64 +77,137 @@ void Tally::add(const Level* levels, std::size_t count, std::uint64_t times) {
   }
 }
 
-template void Tally::add(const std::int32_t*, std::size_t, std::uint64_t);
-template void Tally::add(const std::int16_t*, std::size_t, std::uint64_t);
+template void Tally::add(const Kernels&, const std::int32_t*, std::size_t, std::uint64_t);
+template void Tally::add(const Kernels&, const std::int16_t*, std::size_t, std::uint64_t);
 
-void Tally::settle() {
-  // Few tokens ask for the same tally, so its table is far away in memory: count here, and read the
-  // table once from end to end. Small magnitudes have four places, so that equal neighbours do not
-  // wait for each other's store.
+// Few tokens ask for the same tally, so its table is far away in memory: what waits is counted
+// here, and the table read once from end to end. Equal neighbours would wait for each other's
+// store, so magnitudes have several places; small ones are counted in pairs, which halves the
+// stores.
+struct Tally::Tables {
+  static constexpr std::size_t kChunk = 64;
+
+  std::array<std::array<std::array<std::uint16_t, kPaired>, kPaired>, 2> pairs;
   std::array<std::array<std::uint64_t, kSmall>, 4> small{};
   std::array<std::uint64_t, kDense> large;
-  const std::size_t reach =
-      std::min(kDense, std::max(kSmall, std::bit_ceil(seen_ + std::size_t{1})));
-  std::fill_n(large.begin(), reach, 0);
-  constexpr std::size_t kChunk = 64;
+  bool paired = false;
+  std::uint64_t clipped = 0;  // larger magnitudes, which pairs count as kPaired − 1
+  std::size_t reach;          // all others that have a place are below it
+
+  explicit Tables(std::uint32_t seen)
+      : reach(std::min(kDense, std::max(kSmall, std::bit_ceil(seen + std::size_t{1})))) {
+    std::fill_n(large.begin(), reach, 0);
+  }
+
+  // Counts a chunk whose magnitudes are at most kPaired − 1, each once.
+  void count_pairs(const std::uint16_t* next) {
+    constexpr std::uint64_t kPlace = kPaired * kPaired - 1;
+    std::uint16_t* even = pairs[0][0].data();
+    std::uint16_t* odd = pairs[1][0].data();
+    for (std::size_t i = 0; i < kChunk; i += 4) {
+      std::uint64_t four;
+      __builtin_memcpy(&four, next + i, sizeof four);
+      const std::uint64_t places = four | four >> 10;  // of the first pair, and 32 bits above
+      ++even[places & kPlace];
+      ++odd[places >> 32 & kPlace];
+    }
+  }
+
+  void count_small(const std::uint16_t* next, std::uint64_t times) {
+    for (std::size_t i = 0; i < kChunk; i += 4) {
+      small[0][next[i]] += times;
+      small[1][next[i + 1]] += times;
+      small[2][next[i + 2]] += times;
+      small[3][next[i + 3]] += times;
+    }
+  }
+
+  // Sums everything in `large`.
+  void merge() {
+    for (std::size_t m = 0; m < kSmall; ++m) {
+      large[m] += small[0][m] + small[1][m] + small[2][m] + small[3][m];
+    }
+    std::array<std::uint32_t, kPaired> first{};
+    for (std::size_t b = 0; paired && b < kPaired; ++b) {
+      std::uint32_t second = 0;
+      for (std::size_t a = 0; a < kPaired; ++a) {
+        const std::uint32_t times = std::uint32_t{pairs[0][b][a]} + pairs[1][b][a];
+        first[a] += times;
+        second += times;
+      }
+      large[b] += second;
+    }
+    for (std::size_t a = 0; a < kPaired; ++a) {
+      large[a] += first[a];
+    }
+    large[kPaired - 1] -= clipped;  // these were counted by themselves
+  }
+};
+
+void Tally::add_each(Tables& tables, const std::uint16_t* from, std::size_t count,
+                     std::uint64_t times) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (from[i] < kDense) {
+      tables.large[from[i]] += times;
+    } else {
+      sparse_.add(from[i], times);
+    }
+  }
+}
+
+void Tally::settle(const Kernels& kernels) {
+  static_assert(kPending / 4 <= 0xffff, "a place of a pair counts all that may wait");
+  Tables tables(seen_);
   const std::uint16_t* next = pending_.get();
   for (const Block& block : blocks_) {
-    const std::uint64_t times = block.times;
     for (std::size_t left = block.count; left > 0;) {
-      const std::size_t size = std::min(left, kChunk);
+      const std::size_t size = std::min(left, Tables::kChunk);
       std::uint32_t any = 0;
       for (std::size_t i = 0; i < size; ++i) {
         any |= next[i];
       }
       if (any == 0) {
-        small[0][0] += size * times;
-      } else if (any < kSmall && size == kChunk) {
-        for (std::size_t i = 0; i < kChunk; i += 4) {
-          small[0][next[i]] += times;
-          small[1][next[i + 1]] += times;
-          small[2][next[i + 2]] += times;
-          small[3][next[i + 3]] += times;
+        tables.small[0][0] += size * block.times;
+      } else if (size == Tables::kChunk && block.times == 1) {
+        if (!tables.paired) {
+          tables.pairs = {};
+          tables.paired = true;
         }
-      } else {
-        for (std::size_t i = 0; i < size; ++i) {
-          if (next[i] < kDense) {
-            large[next[i]] += times;
+        if (any < kPaired) {
+          tables.count_pairs(next);
+        } else {
+          alignas(64) std::array<std::uint16_t, Tables::kChunk> low;
+          alignas(64) std::array<std::uint16_t, 2 * Tables::kChunk> above;
+          const std::size_t found = kernels.clip(next, kPaired - 1, low.data(), above.data());
+          if (found > Tables::kChunk / 2) {
+            add_each(tables, next, size, 1);
           } else {
-            sparse_.add(next[i], times);
+            tables.count_pairs(low.data());
+            tables.clipped += found;
+            add_each(tables, above.data(), found, 1);
           }
         }
+      } else if (any < kSmall && size == Tables::kChunk) {
+        tables.count_small(next, block.times);
+      } else {
+        add_each(tables, next, size, block.times);
       }
       next += size;
       left -= size;
     }
   }
-  dense_.resize(std::max(dense_.size(), reach));
-  for (std::size_t m = 0; m < kSmall; ++m) {
-    large[m] += small[0][m] + small[1][m] + small[2][m] + small[3][m];
-  }
-  for (std::size_t m = 0; m < reach; ++m) {
-    dense_[m] += large[m];
+  tables.merge();
+  dense_.resize(std::max(dense_.size(), tables.reach));
+  for (std::size_t m = 0; m < tables.reach; ++m) {
+    dense_[m] += tables.large[m];
   }
   waiting_ = 0;
   seen_ = 0;
   blocks_.clear();
 }
 
-void Tally::take(std::map<std::int64_t, std::uint64_t>& into) {
-  settle();
+void Tally::take(const Kernels& kernels, std::map<std::int64_t, std::uint64_t>& into) {
+  settle(kernels);
   for (std::size_t m = 0; m < dense_.size(); ++m) {
     if (dense_[m] != 0) {
       into[static_cast<std::int64_t>(m)] += dense_[m];
@@ -144,7 +225,7 @@ void Counts::settle(std::atomic<std::size_t>& next) {
     for (std::size_t i = at; i < std::min(all, at + kGrain); ++i) {
       Tally& tally = tallies_[i / tallies][i % tallies];
       if (tally.ripe()) {
-        tally.settle();
+        tally.settle(kernels_);
       }
     }
   }
@@ -153,7 +234,7 @@ void Counts::settle(std::atomic<std::size_t>& next) {
 std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> Counts::take(std::size_t index) {
   std::map<std::int64_t, std::uint64_t> all;
   for (auto& thread : tallies_) {
-    thread[index].take(all);
+    thread[index].take(kernels_, all);
   }
   std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> result;
   for (const auto& [magnitude, count] : all) {

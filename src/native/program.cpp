@@ -23,42 +23,38 @@ constexpr std::size_t kKeptWorkspace = std::size_t{8} << 20;
 }  // namespace
 
 void Digits::sample(const std::int32_t* levels, std::size_t count) {
-  std::array<std::uint64_t, kDigits> over{};
+  std::array<std::uint64_t, std::tuple_size_v<decltype(over_)>> over{};
   for (std::size_t i = 0; i < count; i += 4) {
     std::uint32_t largest = 0;
     for (std::size_t j = i; j < i + 4; ++j) {
       largest |= static_cast<std::uint32_t>(levels[j] < 0 ? -levels[j] : levels[j]);
     }
-    for (std::size_t b = 0; b < over.size(); ++b) {
-      over[b] += (largest >> (kDigitBits[b] - 1)) != 0 ? 1U : 0U;
+    for (std::size_t c = 0; c < costs_.count; ++c) {
+      over[c] += (largest >> (costs_.choices[c].bits - 1)) != 0 ? 1U : 0U;
     }
   }
   fours_.fetch_add(count / 4, std::memory_order_relaxed);
-  for (std::size_t b = 0; b < over.size(); ++b) {
-    over_[b].fetch_add(over[b], std::memory_order_relaxed);
+  for (std::size_t c = 0; c < costs_.count; ++c) {
+    over_[c].fetch_add(over[c], std::memory_order_relaxed);
   }
 }
 
 void Digits::choose() {
-  // Time per four, in multiplications of the kernels: 5/4, 3/2 or 2 of them; as levels of 16 bits
-  // a little more than 2, for widening the weights; a further digit costs about as much as eight.
-  constexpr std::array<double, kDigits> kPlain = {1.25, 1.5, 2.0, 2.1};
-  constexpr double kExtra = 8.0;
   const auto fours = static_cast<double>(fours_.load(std::memory_order_relaxed));
   if (fours == 0) {
     return;
   }
-  std::size_t best = 0;
+  int best = 0;
   double least = std::numeric_limits<double>::infinity();
-  for (std::size_t b = 0; b < over_.size(); ++b) {
-    const auto over = static_cast<double>(over_[b].load(std::memory_order_relaxed));
-    const double cost = kPlain[b] + kExtra * over / fours;
+  for (std::size_t c = 0; c < costs_.count; ++c) {
+    const auto over = static_cast<double>(over_[c].load(std::memory_order_relaxed));
+    const double cost = costs_.choices[c].plain + costs_.extra * over / fours;
     if (cost < least) {
       least = cost;
-      best = b;
+      best = costs_.choices[c].bits;
     }
   }
-  bits_.store(kDigitBits[best], std::memory_order_relaxed);
+  bits_.store(best, std::memory_order_relaxed);
 }
 
 Program::Program(const Kernels& kernels, unsigned threads) : kernels_(kernels), pool_(threads) {
@@ -178,7 +174,7 @@ std::size_t Program::need_encoding(ValueId id, std::size_t group) {
   e.groups = value.channels / group;
   const std::size_t width = e.padded();
   // Rows a multiple of 4096 bytes apart would fall on the same lines of the cache.
-  std::size_t low = round_up(kernels_.counts_bits ? 2 * width : width, kLine);
+  std::size_t low = round_up(2 * width, kLine);
   low += low % 4096 == 0 ? kLine : 0;
   e.low = new_place(low, value.domain);
   e.extras = new_place(width / 4 * 3 * sizeof(Extra), value.domain);
@@ -186,7 +182,7 @@ std::size_t Program::need_encoding(ValueId id, std::size_t group) {
   e.sums = new_place(e.groups * sizeof(std::int32_t), value.domain);
   e.magnitudes = new_place(sizeof(std::int64_t), value.domain);
   e.digits = digits_.size();
-  digits_.push_back(std::make_unique<Digits>());
+  digits_.push_back(std::make_unique<Digits>(kernels_.digits(padded_group(group) / 4)));
   value.encodings.push_back(e);
   return value.encodings.size() - 1;
 }
@@ -393,7 +389,7 @@ std::unique_ptr<Cache> Program::cache(std::size_t capacity) const {
 }
 
 std::unique_ptr<Counts> Program::counts() const {
-  return std::make_unique<Counts>(threads(), values_.size() + tallies_, domains_);
+  return std::make_unique<Counts>(kernels_, threads(), values_.size() + tallies_, domains_);
 }
 
 std::size_t Program::packed_bytes() const {

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "buffer.hpp"
@@ -51,14 +52,12 @@ struct Encoding {
   [[nodiscard]] std::size_t padded() const { return groups * padded_group(group); }
 };
 
-// How many bits the low digits of an encoding get: with fewer, kernels sum more products in 16
-// bits, but more levels need further digits. The choice follows what earlier runs saw and never
-// changes a result.
-inline constexpr std::size_t kDigits = 4;
-inline constexpr std::array<int, kDigits> kDigitBits = {5, 6, 7, kWide};
-
+// How many bits the low digits of an encoding get: the choice follows what earlier runs saw.
 class Digits {
  public:
+  // Knows nothing yet, and chooses the widest.
+  explicit Digits(const DigitCosts& costs)
+      : costs_(costs), bits_(costs.choices[costs.count - 1].bits) {}
   [[nodiscard]] int bits() const { return bits_.load(std::memory_order_relaxed); }
   // Notes the levels of a sampled row.
   void sample(const std::int32_t* levels, std::size_t count);
@@ -66,9 +65,11 @@ class Digits {
   void choose();
 
  private:
-  std::atomic<int> bits_{6};
+  const DigitCosts& costs_;
+  std::atomic<int> bits_;
   std::atomic<std::uint64_t> fours_{0};
-  std::array<std::atomic<std::uint64_t>, kDigits> over_{};  // fours with levels beyond those bits
+  // Fours with levels beyond the bits of each choice.
+  std::array<std::atomic<std::uint64_t>, std::extent_v<decltype(DigitCosts::choices)>> over_{};
 };
 
 struct Value {

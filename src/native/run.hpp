@@ -43,14 +43,10 @@ class Run {
 
   // Whether to look at the levels of this row when digits are chosen: one row in eight, also where
   // every run has but one.
-  [[nodiscard]] bool samples(std::size_t row) const {
-    return kernels().counts_bits && (program_.runs_ + row) % 8 == 0;
-  }
+  [[nodiscard]] bool samples(std::size_t row) const { return (program_.runs_ + row) % 8 == 0; }
 
   // Bits of the low digits of an encoding, the same throughout the run.
-  [[nodiscard]] int low_bits(const Encoding& e) const {
-    return kernels().counts_bits ? program_.digits(e.digits).bits() : 7;
-  }
+  [[nodiscard]] int low_bits(const Encoding& e) const { return program_.digits(e.digits).bits(); }
 
   // Segment and position of each row of domain 0.
   struct Where {

@@ -13,6 +13,7 @@ from sangbo.errors import SangboError
 from sangbo.network import Network, load
 from sangbo.recheck import Recheck, recheck
 from sangbo.tasks.language import Sampling
+from sangbo.tracing import Trace, trace
 from sangbo.verify import verify
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "Sampling",
     "SangboError",
     "Settings",
+    "Trace",
     "__version__",
     "convert",
     "load",
     "recheck",
+    "trace",
     "verify",
 ]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from sangbo.engines import Native, Reference, Segment
+from sangbo.engines import Native, Reference, Segment, Temporal
 from sangbo.engines.base import Array, Engine, Index
+from sangbo.engines.firing import Coding
 from sangbo.engines.forced import forced, found
+from sangbo.errors import SangboError
 from sangbo.graph import Graph, Linear
 from sangbo.progress import Progress, silent
 from sangbo.tasks.language import row_blocks, windows
@@ -23,47 +25,125 @@ END_TO_END = "end to end"
 """What is named where no operation differs by itself and yet a whole text does."""
 
 
+Make: TypeAlias = Callable[[Graph], Engine[Any]]
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """An engine that is compared with the reference.
+    """An engine that is compared with the reference, in one form or several.
 
     Attributes:
-        make: makes it for a complementary graph.
+        forms: makes each for a complementary graph. Those of the temporal engine are spike codes,
+            by name; an engine with one form calls it by the empty name.
         tokens: how many tokens it is compared on, by its speed.
+        settings: what else a certificate must state to be checked again; JSON values.
     """
 
-    make: Callable[[Graph], Engine[Any]]
+    forms: Mapping[str, Make]
     tokens: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-ENGINES: Mapping[str, Contender] = MappingProxyType({"native": Contender(Native, 512)})
-"""Every engine that a certificate compares with the reference. A new one is one entry."""
+CODES = ("rate", "radix", "csd")
+RATE_STEPS = 15
+"""Time steps of rate code, and so the largest level that spikes in it, unless told otherwise."""
+
+
+def contenders(codes: Sequence[str] = CODES, rate_steps: int = RATE_STEPS) -> dict[str, Contender]:
+    """Every engine that a certificate compares with the reference. A new one is one entry.
+
+    Args:
+        codes: spike codes of the temporal engine.
+        rate_steps: time steps of rate code; larger levels take the dense side. Codes by place
+            have as many steps as the largest level that a neuron may send.
+
+    Raises:
+        SangboError: where there is no such code, or too few steps.
+    """
+    most = {"rate": rate_steps}
+    temporal: dict[str, Make] = {}
+    for name in codes:
+        Coding.of(name, largest_spiking=most.get(name))
+        temporal[name] = partial(Temporal, code=name, largest_spiking=most.get(name))
+    settings = {"rate_steps": rate_steps}
+    return {"native": Contender({"": Native}, 512), "temporal": Contender(temporal, 64, settings)}
+
+
+def chosen(
+    names: Sequence[str] | None, known: Mapping[str, Contender], tokens: int | None
+) -> dict[str, Contender]:
+    """The engines called ``names``, all if None, compared on ``tokens`` tokens if given.
+
+    Raises:
+        SangboError: where there is none of a name.
+    """
+    unknown = [n for n in names or () if n not in known]
+    if unknown:
+        raise SangboError(f"expected engines of {', '.join(known)}, found {', '.join(unknown)}")
+    return {
+        name: known[name] if tokens is None else replace(known[name], tokens=tokens)
+        for name in dict.fromkeys(names or known)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What one form of an engine gave.
+
+    Attributes:
+        name: of the spike code; empty for an engine that has but one form.
+        compared: values compared.
+        different: how many of them differ in any bit.
+        first: the first operation that differs, in the order of the graph; ``end to end`` where
+            only whole texts do; None where nothing does.
+    """
+
+    name: str
+    compared: int
+    different: int
+    first: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many values two engines gave, and how many differ in any bit.
+    """How many values two engines gave, and how many differ in any bit, over all forms.
+
+    Values are accumulators of linear operations, levels of neurons, results of every other
+    operation, each computed from the same inputs; and the logits, end to end.
 
     Attributes:
-        tokens: how many tokens both read.
-        compared: all values: accumulators of linear operations, levels of neurons, results of every
-            other operation, each computed from the same inputs; and the logits, end to end.
-        different: how many of them differ.
+        tokens: how many tokens every form read.
+        forms: what each gave.
         accumulators: how many of the compared values are int32 accumulators.
-        first: the first operation that differs, in the order of the graph; ``end to end`` where
-            only whole texts do; None where nothing does.
         accumulators_sha256: of the reference's accumulators, the same on every machine.
+        settings: of the engine; JSON values.
     """
 
     tokens: int
-    compared: int
-    different: int
+    forms: tuple[Form, ...]
     accumulators: int
-    first: str | None
     accumulators_sha256: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> int:
+        """How many values were compared."""
+        return sum(f.compared for f in self.forms)
+
+    @property
+    def different(self) -> int:
+        """How many of them differ in any bit."""
+        return sum(f.different for f in self.forms)
+
+    @property
+    def first(self) -> str | None:
+        """The first operation that differs, with the code in which it does; None where none."""
+        named = (f"{f.first} in {f.name}" if f.name else f.first for f in self.forms if f.first)
+        return next(named, None)
 
     def to_dict(self) -> dict[str, Any]:
         """The agreement as JSON values."""
+        named = [asdict(f) for f in self.forms if f.name]
         return {
             "tokens": self.tokens,
             "compared": self.compared,
@@ -71,12 +151,14 @@ class Agreement:
             "accumulators": self.accumulators,
             "first": self.first,
             "accumulators_sha256": self.accumulators_sha256,
+            **({"codes": named} if named else {}),
+            **self.settings,
         }
 
 
 def agree(
     graph: Graph,
-    make: Callable[[Graph], Engine[Any]],
+    contender: Contender,
     passages: Sequence[Index],
     context: int,
     progress: Progress = silent,
@@ -91,7 +173,7 @@ def agree(
 
     Args:
         graph: a complementary graph.
-        make: makes the other engine for a graph.
+        contender: the other engine; all its forms are compared.
         passages: token ids of each text.
         context: tokens of a window.
         progress: told the share that is done.
@@ -99,43 +181,51 @@ def agree(
     cut = forced(graph, accumulators=True)
     values = [n for n in cut.inputs if n not in graph.inputs]
     linear = {found(o.output) for o in graph.operations if isinstance(o, Linear)}
-    reader, reference, other, whole = Reference(graph), Reference(cut), make(cut), make(graph)
+    reader, reference = Reference(graph), Reference(cut)
+    others = {name: (make(cut), make(graph)) for name, make in contender.forms.items()}
     digest = hashlib.sha256()
     compared = dict.fromkeys((*cut.outputs, END_TO_END), 0)
-    different = dict.fromkeys(compared, 0)
+    different = {name: dict.fromkeys(compared, 0) for name in contender.forms}
     tokens, total = 0, sum(len(p) - 1 for p in passages)
     for read in (w for p in passages for w, _ in windows(p, context)):
-        caches: list[Any] = [e.cache(len(read)) for e in (reader, reference, other)]
+        caches: list[Any] = [reader.cache(len(read)), reference.cache(len(read))]
+        stepped: dict[str, Any] = {
+            name: part.cache(len(read)) for name, (part, _) in others.items()
+        }
         logits = []
         for inputs in row_blocks(read, _ROWS):
             progress("comparing engines", tokens / total)
             rows = len(inputs["tokens"])
-            segments = [[Segment(c, rows)] for c in caches]
-            seen = reader.run(inputs, segments[0], keep=values)
+            seen = reader.run(inputs, [Segment(caches[0], rows)], keep=values)
             logits.append(seen["logits"])
             given = {n: inputs[n] if n in inputs else seen[n] for n in cut.inputs}
-            expected = reference.run(given, segments[1])
-            answers = other.run(given, segments[2])
+            expected = reference.run(given, [Segment(caches[1], rows)])
             for name in cut.outputs:
                 compared[name] += expected[name].size
-                different[name] += _different(expected[name], answers[name])
                 if name in linear:
                     digest.update(np.ascontiguousarray(expected[name]).data)
+            for form, (part, _) in others.items():
+                answers = part.run(given, [Segment(stepped[form], rows)])
+                for name in cut.outputs:
+                    different[form][name] += _different(expected[name], answers[name])
             tokens += rows
-        segment = Segment(whole.cache(len(read)), len(read))
-        inputs = next(row_blocks(read, len(read)))
-        answer = whole.run(inputs, [segment])["logits"]
-        compared[END_TO_END] += answer.size
-        different[END_TO_END] += _different(np.concatenate(logits), answer)
-    first = next((n for n, count in different.items() if count), None)
-    return Agreement(
-        tokens=tokens,
-        compared=sum(compared.values()),
-        different=sum(different.values()),
-        accumulators=sum(compared[n] for n in linear),
-        first=None if first is None else first.removesuffix(found("")),
-        accumulators_sha256=digest.hexdigest(),
+        inputs, joined = next(row_blocks(read, len(read))), np.concatenate(logits)
+        compared[END_TO_END] += joined.size
+        for form, (_, whole) in others.items():
+            segment = Segment(whole.cache(len(read)), len(read))
+            answer = whole.run(inputs, [segment])["logits"]
+            different[form][END_TO_END] += _different(joined, answer)
+    forms = tuple(
+        Form(
+            name=form,
+            compared=sum(compared.values()),
+            different=sum(wrong.values()),
+            first=next((n.removesuffix(found("")) for n, count in wrong.items() if count), None),
+        )
+        for form, wrong in different.items()
     )
+    accumulators = len(forms) * sum(compared[n] for n in linear)
+    return Agreement(tokens, forms, accumulators, digest.hexdigest(), contender.settings)
 
 
 def _different(first: Array, second: Array) -> int:

@@ -39,10 +39,13 @@ class Code:
         steps: largest magnitude M → time steps T that every |n| ≤ M fits in; 0 for M = 0.
         digits: levels (any shape) → ``(planes, worths)``: planes (D, *shape), int8 (int32 for
             `graded`), worths (D,) int64, with ``Σ_d worths[d]·planes[d] == levels`` and
-            D = steps(max|n|). Step d of the temporal engine sends plane d.
+            D = steps(max|n|). They are in the order of time, so the highest place comes first.
+        schedule: time steps T → ``(bounds, worths)``, both (T,) int64: what a neuron does to emit
+            these digits. In step t it fires iff at least ``bounds[t]`` whole thresholds are left
+            in it, and the spike takes ``worths[t]`` of them away (all of them for `graded`).
 
-    All three raise `CodeError` for levels that are not integers or leave int32, and ``digits`` also
-    where it would return more than `LARGEST_PLANES` digits.
+    The first three raise `CodeError` for levels that are not integers or leave int32, and
+    ``digits`` also where it would return more than `LARGEST_PLANES` digits.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Code:
     spikes: Callable[[Levels], Counts]
     steps: Callable[[int], int]
     digits: Callable[[Levels], tuple[Planes, Counts]]
+    schedule: Callable[[int], tuple[Counts, Counts]]
 
 
 def code(name: str) -> Code:
@@ -94,10 +98,10 @@ def _popcount(bits: Counts) -> Counts:
 
 
 def _bit_planes(bits: Counts, planes: int) -> NDArray[np.int8]:
-    """Bit d of every entry as plane d."""
+    """The bits of every entry, the highest first."""
     result = np.empty((planes, *bits.shape), np.int8)
-    for place in range(planes):
-        result[place] = (bits >> place) & 1
+    for plane in range(planes):
+        result[plane] = (bits >> (planes - 1 - plane)) & 1
     return result
 
 
@@ -106,7 +110,7 @@ def _signs(levels: Levels) -> NDArray[np.int8]:
 
 
 def _powers(planes: int) -> Counts:
-    return np.left_shift(np.int64(1), np.arange(planes, dtype=np.int64))
+    return np.left_shift(np.int64(1), np.arange(planes, dtype=np.int64)[::-1])
 
 
 def _rate_spikes(magnitudes: Levels) -> Counts:
@@ -124,6 +128,10 @@ def _rate_digits(levels: Levels) -> tuple[Planes, Counts]:
     return (step < magnitudes).astype(np.int8) * _signs(levels), np.ones(planes, np.int64)
 
 
+def _ones(steps: int) -> tuple[Counts, Counts]:
+    return np.ones(steps, np.int64), np.ones(steps, np.int64)
+
+
 def _radix_spikes(magnitudes: Levels) -> Counts:
     return _popcount(_magnitudes(magnitudes))
 
@@ -136,6 +144,10 @@ def _radix_digits(levels: Levels) -> tuple[Planes, Counts]:
     magnitudes = _magnitudes(levels)
     planes = _room(magnitudes, _radix_steps)
     return _bit_planes(magnitudes, planes) * _signs(levels), _powers(planes)
+
+
+def _radix_schedule(steps: int) -> tuple[Counts, Counts]:
+    return _powers(steps), _powers(steps)
 
 
 def _csd_spikes(magnitudes: Levels) -> Counts:
@@ -156,6 +168,13 @@ def _csd_digits(levels: Levels) -> tuple[Planes, Counts]:
     raised = _bit_planes((triple & ~magnitudes) >> 1, planes)
     lowered = _bit_planes((magnitudes & ~triple) >> 1, planes)
     return (raised - lowered) * _signs(levels), _powers(planes)
+
+
+def _csd_schedule(steps: int) -> tuple[Counts, Counts]:
+    # The places below 2^d hold non-adjacent forms up to ⌊2^(d+1)/3⌋ (Prodinger 2000): a neuron
+    # with more than that left spikes at place d, and what then is left fits the places below d−1.
+    worths = _powers(steps)
+    return 2 * worths // 3 + 1, worths
 
 
 def _graded_spikes(magnitudes: Levels) -> Counts:
@@ -181,6 +200,7 @@ CODES: dict[str, Code] = {
             _rate_spikes,
             _rate_steps,
             _rate_digits,
+            _ones,
         ),
         Code(
             "radix",
@@ -189,6 +209,7 @@ CODES: dict[str, Code] = {
             _radix_spikes,
             _radix_steps,
             _radix_digits,
+            _radix_schedule,
         ),
         Code(
             "csd",
@@ -198,6 +219,7 @@ CODES: dict[str, Code] = {
             _csd_spikes,
             _csd_steps,
             _csd_digits,
+            _csd_schedule,
         ),
         Code(
             "graded",
@@ -206,6 +228,7 @@ CODES: dict[str, Code] = {
             _graded_spikes,
             _graded_steps,
             _graded_digits,
+            _ones,
         ),
     )
 }

@@ -13,15 +13,16 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sangbo.agreement import ENGINES
-from sangbo.certificate import FORMAT, LARGEST_FILE, Certificate
-from sangbo.errors import CertificateError
+from sangbo.agreement import Contender, contenders
+from sangbo.certificate import FORMAT, LARGEST_FILE, SIGNIFICANT, Certificate
+from sangbo.errors import CertificateError, SangboError
+from sangbo.graph import LARGEST_LEVEL
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source
@@ -53,8 +54,8 @@ _UNCHECKED = (
 _LEAVES: Mapping[str, type] = {
     "format": int, "tokens": int, "context": int, "layer_tokens": int, "rounding": float,
     "allowed_relative_change": float, "perplexity/original": float, "perplexity/converted": float,
-    "top1_agreement": float, "close_calls": float, "kl_divergence": float, "logits_sha256": str,
-    "text/kind": str, "text/sha256": str, "text/tokens": int,
+    "top1_agreement": float, "close_calls": float, "kl_divergence": float, "kl_error": float,
+    "logits_sha256": str, "text/kind": str, "text/sha256": str, "text/tokens": int,
     "original/graph_sha256": str, "converted/graph_sha256": str, "passed": bool,
 }  # fmt: skip
 """What a certificate must hold, whatever else it holds."""
@@ -191,13 +192,42 @@ def check_certificate(document: Any) -> None:
         raise CertificateError(f"expected a text {WRITTEN} or {GIVEN}, found another kind")
     if leaves["text/kind"] == WRITTEN:
         _check_ids(document["text"].get("ids"))
-    engines = document.get("engines")
-    if not isinstance(engines, dict) or not engines.keys() <= ENGINES.keys():
-        raise CertificateError(f"expected engines of {', '.join(ENGINES)}, found {engines!r:.80}")
+    engines_of(document.get("engines"))
+
+
+def engines_of(engines: Any) -> dict[str, Contender]:
+    """The engines that a certificate compared, in the forms and on as many tokens as it says.
+
+    Raises:
+        CertificateError: where it names others, or says it in another way.
+    """
+    known = contenders()
+    if not isinstance(engines, dict) or not engines.keys() <= known.keys():
+        raise CertificateError(f"expected engines of {', '.join(known)}, found {engines!r:.80}")
+    found = {}
     for name, entry in engines.items():
         most = entry.get("tokens") if isinstance(entry, dict) else None
         if type(most) is not int or not 0 < most <= MOST_TOKENS:
             raise CertificateError(f"expected tokens of engine {name}, found {most!r:.80}")
+        given = known[name]
+        if "codes" in entry or given.settings:
+            given = _codes_of(name, entry)
+        found[name] = replace(given, tokens=most)
+    return found
+
+
+def _codes_of(name: str, entry: Mapping[str, Any]) -> Contender:
+    """Engine ``name`` with the spike codes and steps of a certificate's entry."""
+    codes, steps = entry.get("codes"), entry.get("rate_steps")
+    names = [c.get("name") if isinstance(c, dict) else None for c in codes or ()]
+    if not isinstance(codes, list) or len(set(map(str, names))) != len(names) or not names:
+        raise CertificateError(f"expected codes of engine {name}, each once, found {codes!r:.80}")
+    if type(steps) is not int or not 0 < steps <= LARGEST_LEVEL:
+        raise CertificateError(f"expected rate_steps of engine {name}, found {steps!r:.80}")
+    try:
+        return contenders([str(n) for n in names], steps)[name]
+    except SangboError as error:
+        raise CertificateError(f"engine {name}: {error}") from None
 
 
 def _check_ids(ids: Any) -> None:
@@ -252,7 +282,7 @@ def recheck(
         fresh,
         min(document["context"], network.context),
         document["layer_tokens"],
-        {name: entry["tokens"] for name, entry in document["engines"].items()},
+        engines_of(document["engines"]),
         document["allowed_relative_change"],
         progress,
     )
@@ -281,7 +311,8 @@ def tolerance(line: str, document: Mapping[str, Any]) -> float:
 
     With r = `ROUNDING_MARGIN` times the rounding that the certificate has measured, in nats:
 
-    * perplexity of the original, its relative change: r of the perplexity; KL divergence: r.
+    * perplexity of the original, its relative change: r of the perplexity; KL divergence and its
+      standard error: r; what is allowed of it: `SIGNIFICANT` r.
     * top-1 agreement: the share of close calls; the close calls: as many as there are, or one.
     * perplexity of the converted network: `SAME_BITS` of it.
     * errors of layers: `LAYER_TOLERANCE`.
@@ -294,8 +325,10 @@ def tolerance(line: str, document: Mapping[str, Any]) -> float:
         return r * before
     if line == "perplexity/relative_change":
         return r * after / before
-    if line == "kl_divergence":
+    if line in ("kl_divergence", "kl_error"):
         return r
+    if line == "allowed_kl_divergence":
+        return SIGNIFICANT * r
     if line in ("top1_agreement", "close_calls"):
         return max(float(document["close_calls"]), 1 / int(document["tokens"]))
     if line.startswith("layers/") and line.endswith(("/local", "/accumulated")):

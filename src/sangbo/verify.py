@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from sangbo._version import __version__
-from sangbo.agreement import ENGINES, Agreement, agree
+from sangbo.agreement import Contender, agree, contenders
 from sangbo.certificate import DEFAULT_ALLOWED, Certificate, Comparison
-from sangbo.convert import Settings, texts
+from sangbo.convert import Settings, written
 from sangbo.convert.layers import measure_layers, recorded
 from sangbo.engines import Reference, Segment
 from sangbo.engines.base import Engine, Index, Real
@@ -24,7 +24,14 @@ from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source, open_source
 from sangbo.sources.source import sha256_of
-from sangbo.tasks.language import log_softmax, row_blocks, whole_reading, windows
+from sangbo.tasks.language import (
+    Mean,
+    divergence,
+    log_softmax,
+    row_blocks,
+    whole_reading,
+    windows,
+)
 
 CONTEXT = 512
 """Tokens of a window, where the network reads that many."""
@@ -44,14 +51,15 @@ def verify(
     original: Source | None = None,
     tokens: int | None = None,
     allowed: float = DEFAULT_ALLOWED,
+    engines: Mapping[str, Contender] | None = None,
     progress: Progress = silent,
 ) -> Certificate:
     """Compare ``network`` with its original on ``text``, and its engines with the reference.
 
     The limits that it must hold: ``allowed`` for the task's metric; and where the conversion has
-    recorded what it measured on its own text, `sangbo.certificate.DIVERGENCE_MARGIN` times that
-    divergence and, in every layer, `sangbo.certificate.layer_limit` of that error. No value may
-    differ between engines.
+    recorded what it measured on text that it was not fitted to,
+    `sangbo.certificate.divergence_limit` of that divergence and, in every layer,
+    `sangbo.certificate.layer_limit` of that error. No value may differ between engines.
 
     Args:
         network: what was converted.
@@ -60,6 +68,8 @@ def verify(
         original: the network it came from; read from where it came if not given.
         tokens: most tokens of the text to predict; all by default.
         allowed: largest relative change of perplexity that passes.
+        engines: engines that are compared with the reference; all of
+            `sangbo.agreement.contenders` by default.
         progress: told how far it is.
 
     Raises:
@@ -69,16 +79,17 @@ def verify(
     about: dict[str, Any]
     if text is None:
         seed = network.conversion.get("settings", {}).get("seed", 0) + 1
-        passages = first(texts(source, Settings(seed=seed), None, progress), tokens)
+        settings = Settings(seed=seed)
+        passages = first(written(source, settings, settings.sequences, progress), tokens)
         ids = [p.tolist() for p in passages]
         about = {"kind": WRITTEN, "seed": seed, "ids": ids}
     else:
         passages = first(given_passages(network, text), tokens)
         about = {"kind": GIVEN, "text_sha256": hashlib.sha256(text.encode()).hexdigest()}
     context = min(CONTEXT, network.context)
-    sizes = {name: contender.tokens for name, contender in ENGINES.items()}
+    chosen = contenders() if engines is None else engines
     return certify(
-        network, source, passages, about, context, LAYER_TOKENS, sizes, allowed, progress
+        network, source, passages, about, context, LAYER_TOKENS, chosen, allowed, progress
     )
 
 
@@ -89,7 +100,7 @@ def certify(
     about: Mapping[str, Any],
     context: int,
     layer_tokens: int,
-    engine_tokens: Mapping[str, int],
+    engines: Mapping[str, Contender],
     allowed: float,
     progress: Progress,
 ) -> Certificate:
@@ -102,7 +113,7 @@ def certify(
         about: where they are from; goes into the record.
         context: tokens of a window.
         layer_tokens: most tokens on which layers are measured.
-        engine_tokens: most tokens for each engine, by its name in `sangbo.agreement.ENGINES`.
+        engines: engines that are compared with the reference, by name.
         allowed: largest relative change of perplexity that passes.
         progress: told how far it is.
     """
@@ -112,10 +123,10 @@ def certify(
     measured = measure_layers(
         source.graph, network.graph, first(passages, layer_tokens), context, progress
     )
-    engines: dict[str, Agreement] = {}
-    for name, most in engine_tokens.items():
-        sample = first(passages, most)
-        engines[name] = agree(network.graph, ENGINES[name].make, sample, context, progress)
+    agreements = {
+        name: agree(network.graph, engine, first(passages, engine.tokens), context, progress)
+        for name, engine in engines.items()
+    }
     record = {
         "original": {
             "name": source.graph.name,
@@ -148,7 +159,7 @@ def certify(
         comparison,
         measured.layers,
         measured.tokens,
-        engines,
+        agreements,
         allowed,
         recorded(network.conversion),
         rounding,
@@ -178,11 +189,11 @@ def compare(
         SangboError: where a network predicts nothing finite.
     """
     losses = np.zeros(2)
-    agreed, close, divergence, count = 0, 0, 0.0, 0
+    agreed, close, lost = 0, 0, Mean()
     digest = hashlib.sha256()
     total = sum(len(p) - 1 for p in passages)
     for read, following in (w for p in passages for w in windows(p, context)):
-        progress("comparing", count / total)
+        progress("comparing", lost.count / total)
         logits = [_logits(e, read) for e in (original, converted)]
         digest.update(np.ascontiguousarray(logits[1]).data)
         before, after = (log_softmax(x) for x in logits)
@@ -191,13 +202,13 @@ def compare(
         agreed += int((before.argmax(axis=-1) == after.argmax(axis=-1)).sum())
         likeliest = np.partition(before, -2, axis=-1)[:, -2:]
         close += int((likeliest[:, 1] - likeliest[:, 0] <= 2 * ROUNDING_MARGIN * rounding).sum())
-        divergence += float((np.exp(before) * (before - after)).sum())
-        count += len(following)
+        lost.add(divergence(before, after))
+    count = lost.count
     if not (np.isfinite(losses).all() and losses.max() / count < math.log(np.finfo(float).max)):
         raise SangboError(f"expected finite predictions, found losses of {losses / count}")
     old, new = (math.exp(loss / count) for loss in losses)
     return Comparison(
-        count, old, new, agreed / count, divergence / count, close / count, digest.hexdigest()
+        count, old, new, agreed / count, lost.mean, lost.error, close / count, digest.hexdigest()
     )
 
 

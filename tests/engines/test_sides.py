@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_a_group_split_sends_whole_groups() -> None:
         seen.extend(np.abs(sent).sum(axis=1).tolist())
         return codes.CODES["rate"].digits(sent)
 
-    watched = codes.Code("watched", "", False, spikes, codes.CODES["rate"].steps, digits)
+    watched = replace(codes.CODES["rate"], spikes=spikes, digits=digits)
     found = GroupSplit(watched, SPLITS["token"], 4.5)(levels, weights, 1)
     assert seen == [2, 8, 0]
     assert found.ravel().tolist() == [2, 8, 14]

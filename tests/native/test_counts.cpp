@@ -3,10 +3,12 @@
 #include <cstdint>
 #include <map>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "check.hpp"
 #include "counts.hpp"
+#include "isa.hpp"
 
 namespace {
 
@@ -25,8 +27,9 @@ Plain taken(Counts& counts, std::size_t index) {
 
 // Levels up to `largest`, in rows of `width`, counted by two threads in turn.
 template <class Level>
-void compare(std::mt19937& random, std::int32_t largest, std::size_t width, std::size_t rows) {
-  Counts counts(2, 2, 1);
+void compare(const Kernels& kernels, std::mt19937& random, std::int32_t largest, std::size_t width,
+             std::size_t rows) {
+  Counts counts(kernels, 2, 2, 1);
   Plain expected;
   std::uniform_int_distribution<std::int32_t> any(-largest, largest);
   std::bernoulli_distribution rare(0.9);
@@ -35,13 +38,15 @@ void compare(std::mt19937& random, std::int32_t largest, std::size_t width, std:
     const std::uint64_t times = row % 3 == 0 ? 1 : 1 + row % 7 * 1000;
     const bool quiet = row % 5 == 0;
     for (Level& level : levels) {
-      level = static_cast<Level>(quiet ? 0 : rare(random) ? any(random) / 64 : any(random));
+      level = static_cast<Level>(quiet          ? 0
+                                 : rare(random) ? any(random) / (largest > 63 ? 64 : 1)
+                                                : any(random));
       const std::int64_t n = level;
       expected[n < 0 ? -n : n] += times;
     }
     Tally* tally = counts.tally(static_cast<unsigned>(row % 2), 1);
     tally->expect(width);
-    tally->add(levels.data(), width, times);
+    tally->add(kernels, levels.data(), width, times);
     if (row % 11 == 0) {
       std::atomic<std::size_t> next{0};
       counts.settle(next);
@@ -53,18 +58,24 @@ void compare(std::mt19937& random, std::int32_t largest, std::size_t width, std:
   CHECK(taken(counts, 0).empty(), "a tally that nobody used");
 }
 
-}  // namespace
-
-int main() {
+void compare_all(const Kernels& kernels) {
   std::mt19937 random(1);
-  for (const std::int32_t largest : {0, 1, 127, 255, 256, 2047, 4095, 4096, 32767}) {
+  for (const std::int32_t largest : {0, 1, 40, 127, 255, 256, 2047, 4095, 4096, 32767}) {
     for (const std::size_t width : {1UL, 63UL, 64UL, 576UL, 20000UL}) {
-      compare<std::int16_t>(random, largest, width, 60);
-      compare<std::int32_t>(random, largest, width, 60);
+      compare<std::int16_t>(kernels, random, largest, width, 60);
+      compare<std::int32_t>(kernels, random, largest, width, 60);
     }
   }
   for (const std::int32_t largest : {65535, 65536, 1 << 20, 2147483647}) {
-    compare<std::int32_t>(random, largest, 1000, 60);
+    compare<std::int32_t>(kernels, random, largest, 1000, 60);
+  }
+}
+
+}  // namespace
+
+int main() {
+  for (const std::string& name : available_kernels()) {
+    compare_all(choose_kernels(name));
   }
   return 0;
 }

@@ -15,6 +15,7 @@ namespace sangbo {
 #if defined(SANGBO_EMULATED)
 extern const Kernels kEmulatedAvxVnni;
 extern const Kernels kEmulatedAvx512Vnni;
+extern const Kernels kEmulatedAmx;
 #endif
 }  // namespace sangbo
 
@@ -38,8 +39,9 @@ bool same(float a, float b) {
 
 // Levels of one row: mostly small, some at the borders of digits, some as large as they get.
 std::vector<std::int32_t> row_of_levels(std::size_t count, bool huge) {
-  static const std::int32_t borders[] = {-16, 15, 16,  -17, -32,  31,   32,    -33, -64,
-                                         63,  64, -65, 127, -128, 8191, -8192, 8192};
+  static const std::int32_t borders[] = {
+      -16, 15,   16,   -17,  -32,   31,   32,    -33,   -64,   63,     64,     -65,    127,
+      128, -128, -129, 8191, -8192, 8192, 32639, 32640, 32767, -32768, -32769, -32896, -32897};
   std::vector<std::int32_t> levels(count);
   for (std::int32_t& n : levels) {
     const std::int32_t kind = integer(0, 9);
@@ -88,11 +90,16 @@ Rows encode(const Kernels& kernels, const std::vector<std::vector<std::int32_t>>
     const std::size_t count = kernels.split(spread.data(), width, bits, low, extras);
     result.counts[r] = static_cast<std::uint32_t>(count);
     std::vector<std::int64_t> back(low, low + width);
+    const bool words = std::string(kernels.name) == "avx2";  // the others have planes of digits
     for (std::size_t i = 0; bits == kWide && i < width; ++i) {
-      std::int16_t digit;
-      std::memcpy(&digit, low + 2 * i, sizeof digit);
-      constexpr std::size_t kPlace[] = {0, 2, 1, 3};
-      back[i / 4 * 4 + kPlace[i % 4]] = digit;
+      if (words) {
+        std::int16_t digit;
+        std::memcpy(&digit, low + 2 * i, sizeof digit);
+        constexpr std::size_t kPlace[] = {0, 2, 1, 3};
+        back[i / 4 * 4 + kPlace[i % 4]] = digit;
+      } else {
+        back[i] = low[i] + std::int64_t{256} * low[width + i];
+      }
     }
     for (std::size_t e = 0; e < count; ++e) {
       for (std::size_t j = 0; j < 4; ++j) {
@@ -362,10 +369,34 @@ void test_reals(const Kernels& kernels) {
   }
 }
 
+void test_clip(const Kernels& kernels) {
+  for (int turn = 0; turn < 50; ++turn) {
+    std::vector<std::uint16_t> from(64);
+    for (std::uint16_t& m : from) {
+      m = static_cast<std::uint16_t>(integer(0, turn % 2 == 0 ? 80 : 65535));
+    }
+    std::vector<std::uint16_t> copy(64);
+    std::vector<std::uint16_t> above(128);
+    std::vector<std::uint16_t> expected;
+    const std::size_t found = kernels.clip(from.data(), 63, copy.data(), above.data());
+    for (std::size_t i = 0; i < 64; ++i) {
+      CHECK(copy[i] == std::min<std::uint16_t>(from[i], 63), "%s: copy", kernels.name);
+      if (from[i] > 63) {
+        expected.push_back(from[i]);
+      }
+    }
+    above.resize(found);
+    CHECK(above == expected, "%s: found %zu above, expected %zu", kernels.name, found,
+          expected.size());
+  }
+}
+
 void test_all(const Kernels& kernels) {
+  test_clip(kernels);
   test_reals(kernels);
-  for (const int low_bits :
-       kernels.counts_bits ? std::vector<int>{5, 6, 7, kWide} : std::vector<int>{7}) {
+  const DigitCosts& digits = kernels.digits(kPanel);
+  for (std::size_t choice = 0; choice < digits.count; ++choice) {
+    const int low_bits = digits.choices[choice].bits;
     for (std::size_t rows = 1; rows <= 9; ++rows) {
       test_linear(kernels, 8, 19, 45, 45, rows, low_bits, false, false, rows % 2 == 0);
       test_linear(kernels, 8, 32, 64, 32, rows, low_bits, true, rows % 2 == 0, false);
@@ -374,8 +405,15 @@ void test_all(const Kernels& kernels) {
       test_linear(kernels, 4, 16, 256, 256, rows, low_bits, false, true, false);
       test_linear(kernels, 4, 5, 30, 10, rows, low_bits, true, true, true);
     }
+    for (const std::size_t rows : {16U, 17U, 32U, 45U}) {
+      test_linear(kernels, 8, 40, 192, 192, rows, low_bits, false, false, rows % 2 == 0);
+      test_linear(kernels, 8, 19, 80, 40, rows, low_bits, true, true, false);
+      test_linear(kernels, 4, 33, 96, 32, rows, low_bits, true, rows % 2 == 0, true);
+    }
     test_linear(kernels, 8, 576, 576, 576, 11, low_bits, false, false, false);
     test_linear(kernels, 8, 33, 1537, 1537, 3, low_bits, false, false, true);
+    test_linear(kernels, 4, 16, 2112, 64, 18, low_bits, false, true, true);
+    test_linear(kernels, 4, 16, 2112, 2112, 18, low_bits, false, true, true);
   }
   for (int rows = 1; rows <= 4; ++rows) {
     for (const std::size_t length : {1U, 7U, 16U, 33U, 100U}) {
@@ -400,6 +438,8 @@ int main() {
   test_all(kEmulatedAvxVnni);
   std::printf("emulated: ");
   test_all(kEmulatedAvx512Vnni);
+  std::printf("emulated: ");
+  test_all(kEmulatedAmx);
 #endif
   return 0;
 }

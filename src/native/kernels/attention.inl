@@ -2,15 +2,43 @@
 //
 // V::Pairs are 2 levels of 16 positions or channels side by side; V::pair is 2 levels repeated.
 
-template <class V, int Rows, class Element, class Level>
-inline void pair_product(const Element* packed, const Level* const* rows, std::size_t pairs,
-                         typename V::Sums* sums) {
-  for (std::size_t k = 0; k < pairs; ++k) {
-    const auto w = V::pairs(packed + 32 * k);
-#pragma GCC unroll 4
+template <class V, int Rows, int Panels, class Element, class Level>
+inline void pair_product(const Element* packed, std::size_t stride, const Level* const* rows,
+                         std::size_t pairs, typename V::Sums (*sums)[Rows]) {
+  for (int p = 0; p < Panels; ++p) {
     for (int r = 0; r < Rows; ++r) {
-      sums[r] = V::multiply_pairs(sums[r], w, rows[r] + 2 * k);
+      sums[p][r] = V::none();
     }
+  }
+  for (std::size_t k = 0; k < pairs; ++k) {
+#pragma GCC unroll 4
+    for (int p = 0; p < Panels; ++p) {
+      const auto w = V::pairs(packed + static_cast<std::size_t>(p) * stride + 32 * k);
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) {
+        sums[p][r] = V::multiply_pairs(sums[p][r], w, rows[r] + 2 * k);
+      }
+    }
+  }
+}
+
+// Calls step(panel, sums of its rows) for `panels` panels, several of which share each load of
+// levels.
+template <class V, int Rows, class Element, class Level, class Step>
+inline void each_panel(const Element* packed, std::size_t stride, const Level* const* rows,
+                       std::size_t pairs, std::size_t panels, Step step) {
+  std::size_t panel = 0;
+  for (; panel + V::panels <= panels; panel += V::panels) {
+    typename V::Sums sums[V::panels][Rows];
+    pair_product<V, Rows, V::panels>(packed + panel * stride, stride, rows, pairs, sums);
+    for (std::size_t p = 0; p < V::panels; ++p) {
+      step(panel + p, sums[p]);
+    }
+  }
+  for (; panel < panels; ++panel) {
+    typename V::Sums sums[1][Rows];
+    pair_product<V, Rows, 1>(packed + panel * stride, stride, rows, pairs, sums);
+    step(panel, sums[0]);
   }
 }
 
@@ -84,17 +112,14 @@ void attend_rows(AttendTask& task) {
   const std::size_t padded = (visible + 15) / 16 * 16;
   const std::size_t pairs = (task.size + 1) / 2;
   const auto* keys = static_cast<const Element*>(task.keys);
-  for (std::size_t p = 0; p < padded; p += kPanel) {
-    typename V::Sums sums[Rows];
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) {
-      sums[r] = V::none();
-    }
-    pair_product<V, Rows>(keys + 2 * pairs * p, rows, pairs, sums);
-    for (int r = 0; r < Rows; ++r) {
-      V::write(task.scores + static_cast<std::size_t>(r) * task.stride + p, sums[r]);
-    }
-  }
+  each_panel<V, Rows>(
+      keys, 2 * kPanel * pairs, rows, pairs, padded / kPanel,
+      [&](std::size_t panel, const typename V::Sums* sums) {
+        for (int r = 0; r < Rows; ++r) {
+          V::write(task.scores + static_cast<std::size_t>(r) * task.stride + panel * kPanel,
+                   sums[r]);
+        }
+      });
   for (int r = 0; r < Rows; ++r) {
     const std::size_t at = static_cast<std::size_t>(r) * task.stride;
     auto* levels = static_cast<Level*>(task.probabilities) + at;
@@ -104,14 +129,8 @@ void attend_rows(AttendTask& task) {
     rows[r] = levels;
   }
   const auto* values = static_cast<const Element*>(task.values);
-  for (std::size_t c = 0; c < task.size; c += kPanel) {
-    typename V::Sums sums[Rows];
-#pragma GCC unroll 4
-    for (int r = 0; r < Rows; ++r) {
-      sums[r] = V::none();
-    }
-    pair_product<V, Rows>(values, rows, padded / 2, sums);
-    values += task.values_stride;
+  const auto write = [&](std::size_t panel, const typename V::Sums* sums) {
+    const std::size_t c = panel * kPanel;
     for (int r = 0; r < Rows; ++r) {
       const float divisor = task.threshold / static_cast<float>(task.sums[r]);
       const typename V::Reals y = V::times(V::to_reals(sums[r]), V::all(divisor));
@@ -125,7 +144,9 @@ void attend_rows(AttendTask& task) {
         }
       }
     }
-  }
+  };
+  each_panel<V, Rows>(values, task.values_stride, rows, padded / 2, (task.size + 15) / kPanel,
+                      write);
 }
 
 template <class V, class Element, class Level>
@@ -140,6 +161,7 @@ void attend_as(AttendTask& task) {
 
 // Levels beyond 16 bits: exact, and not worth a kernel for each instruction set.
 struct Wide {
+  static constexpr std::size_t panels = 1;
   struct Sums {
     std::uint32_t v[kPanel];
   };

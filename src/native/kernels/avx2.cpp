@@ -36,11 +36,33 @@ struct Avx2 : Halves {
   }
 };
 
+// Multiplications for each four: 5/4, 3/2 or 2; levels of 16 bits take a little more than 2, for
+// widening the weights.
+constexpr DigitCosts kPairCosts = {4, {{5, 1.25}, {6, 1.5}, {7, 2.0}, {kWide, 2.1}}, 8.0};
+
+const DigitCosts& pair_costs(std::size_t) { return kPairCosts; }
+
 }  // namespace
 
 const Kernels kAvx2 = {
-    "avx2", !Avx2::direct, Avx2::offset, linear<Avx2>, attend<Avx2>, settle,   split,  total,
-    rms,    layer,         silu,         gelu_tanh,    add,          multiply, rotate,
+    "avx2",
+    pair_costs,
+    Avx2::offset,
+    linear<Avx2>,
+    attend<Avx2>,
+    settle,
+    split_words,
+    total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    clip,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

@@ -2,6 +2,7 @@
 
 struct Halves {
   static constexpr std::size_t rows = 4;
+  static constexpr std::size_t panels = 1;
   static constexpr std::uint32_t offset = 128;
   struct Sums {
     __m256i v[2];

@@ -17,70 +17,22 @@ namespace {
 
 #include "attention.inl"
 
-struct Avx512Vnni {
-  static constexpr std::size_t rows = 8;
-  static constexpr bool direct = true;
-  static constexpr std::uint32_t offset = 128;
-  using Sums = __m512i;
-  using Part = __m512i;
-  using Weights = __m512i;
-  using Four = __m512i;
-  using Reals = __m512;
-
-  static Sums none() { return _mm512_setzero_si512(); }
-  static Weights weights(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
-  static Weights nibbles(Weights w, bool high) {
-    return _mm512_and_si512(high ? _mm512_srli_epi16(w, 4) : w, _mm512_set1_epi8(15));
-  }
-  static Four four(const std::int8_t* p) {
-    std::int32_t word;
-    __builtin_memcpy(&word, p, sizeof word);
-    return _mm512_set1_epi32(word);
-  }
-  static Part multiply_add(Part part, Weights w, Four n) { return _mm512_dpbusd_epi32(part, w, n); }
-  static Sums drain(Sums, Part part) { return part; }
-  static Sums add_shifted(Sums sums, Sums more, std::uint32_t shift) {
-    const __m128i count = _mm_cvtsi32_si128(static_cast<int>(shift));
-    return _mm512_add_epi32(sums, _mm512_sll_epi32(more, count));
-  }
-  static Sums subtract(Sums sums, std::uint32_t x) {
-    return _mm512_sub_epi32(sums, _mm512_set1_epi32(static_cast<int>(x)));
-  }
-  static Reals reals(const void* p, std::size_t at, bool half) {
-    if (half) {
-      const auto* q = static_cast<const std::uint16_t*>(p) + at;
-      return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(q)));
-    }
-    return _mm512_loadu_ps(static_cast<const float*>(p) + at);
-  }
-  static Reals to_reals(Sums sums) { return _mm512_cvtepi32_ps(sums); }
-  static Reals all(float x) { return _mm512_set1_ps(x); }
-  static Reals times(Reals a, Reals b) { return _mm512_mul_ps(a, b); }
-  static Reals plus(Reals a, Reals b) { return _mm512_add_ps(a, b); }
-  static void write(float* p, Reals y) { _mm512_storeu_ps(p, y); }
-  static void write(std::int32_t* p, Sums sums) { _mm512_storeu_si512(p, sums); }
-  static __m512i pairs(const std::int8_t* p) {
-    return _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-  }
-  static __m512i pairs(const std::int16_t* p) { return _mm512_loadu_si512(p); }
-  static Sums multiply_pairs(Sums sums, __m512i w, const std::int16_t* p) {
-    std::int32_t word;
-    __builtin_memcpy(&word, p, sizeof word);
-    return _mm512_dpwssd_epi32(sums, w, _mm512_set1_epi32(word));
-  }
-};
+#include "avx512.inl"
 
 }  // namespace
 
 const Kernels kAvx512Vnni = {
     "avx512-vnni",
-    !Avx512Vnni::direct,
+    byte_costs,
     Avx512Vnni::offset,
     linear<Avx512Vnni>,
     attend<Avx512Vnni>,
     settle,
-    split,
+    split_planes,
     total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    clip,
     rms,
     layer,
     silu,

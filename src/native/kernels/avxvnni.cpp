@@ -27,7 +27,9 @@ struct AvxVnni : Halves {
     return {{_mm256_dpbusd_avx_epi32(part.v[0], w.v[0], n),
              _mm256_dpbusd_avx_epi32(part.v[1], w.v[1], n)}};
   }
-  static Sums drain(const Sums&, const Part& part) { return part; }
+  static Sums drain(const Sums& sums, const Part& part) {
+    return {{_mm256_add_epi32(sums.v[0], part.v[0]), _mm256_add_epi32(sums.v[1], part.v[1])}};
+  }
   static Sums multiply_pairs(const Sums& sums, const Narrow& w, const std::int16_t* p) {
     const __m256i n = pair(p);
     return {{_mm256_dpwssd_avx_epi32(sums.v[0], w.v[0], n),
@@ -39,13 +41,16 @@ struct AvxVnni : Halves {
 
 const Kernels kAvxVnni = {
     "avx-vnni",
-    !AvxVnni::direct,
+    byte_costs,
     AvxVnni::offset,
     linear<AvxVnni>,
     attend<AvxVnni>,
     settle,
-    split,
+    split_planes,
     total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    clip,
     rms,
     layer,
     silu,

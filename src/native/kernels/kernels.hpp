@@ -13,9 +13,22 @@ namespace sangbo {
 // side, 64 bytes for 8-bit weights, and 8 inputs in 64 bytes for 4-bit weights.
 inline constexpr std::size_t kPanel = 16;
 
-// Bits of low digits that take two bytes: they hold almost any level whole. Of each four, they
-// stand in the order 0, 2, 1, 3.
+// Bits of low digits that take two bytes: they hold almost any level whole. How the bytes lie is
+// the kernels' own business: as 16-bit numbers, or as a row of low bytes and behind it one of high
+// bytes.
 inline constexpr int kWide = 16;
+
+// What low digits cost: kernels that sum products in 16 bits sum more of narrow digits, and levels
+// that the low digits cannot hold need further ones. The choice never changes a result.
+struct DigitCosts {
+  struct Choice {
+    int bits;      // of the low digits
+    double plain;  // time for each four of inputs, in any unit
+  };
+  std::size_t count;
+  Choice choices[4];
+  double extra;  // time for each further digit of a four
+};
 
 // A further digit of 4 consecutive levels: they are worth digits[i] << shift more than their low
 // digits say. `place` is the number of the four among the row's inputs.
@@ -27,14 +40,14 @@ struct Extra {
 
 // Rows of levels as linear operations read them: n = low + Σ digit << shift.
 struct LevelRows {
-  const std::int8_t* low;  // int16 where low_bits is kWide
+  const std::int8_t* low;
   std::size_t low_stride;  // bytes
   const Extra* extras;
   std::size_t extras_stride;
   const std::uint32_t* extra_counts;
   const std::int32_t* sums;  // Σ n of each group of inputs
   std::size_t sums_stride;
-  int low_bits;  // low digits lie in −2^(bits−1) … 2^(bits−1) − 1; 5, 6, 7 or kWide
+  int low_bits;  // one of the kernels' DigitCosts
 };
 
 // One linear operation on levels; see docs/exactness.md for the order of its float operations.
@@ -77,7 +90,7 @@ struct AttendTask {
 
 struct Kernels {
   const char* name;
-  bool counts_bits;   // whether fewer bits in the low digits make linear operations faster
+  const DigitCosts& (*digits)(std::size_t quads);  // for groups of so many fours of inputs
   int weight_offset;  // what packing adds to an 8-bit weight: 128 for unsigned bytes, else 0
 
   // Fills out[rows][panels·16].
@@ -96,6 +109,16 @@ struct Kernels {
   // Σ n of each group of `group` levels; returns Σ |n| of all.
   std::int64_t (*total)(const std::int32_t* levels, std::size_t groups, std::size_t group,
                         std::int32_t* sums);
+
+  // Magnitudes of levels, cut to 16 bits; returns the bits of all of them, uncut.
+  std::uint32_t (*magnitudes)(const std::int32_t* levels, std::size_t count, std::uint16_t* to);
+  std::uint32_t (*short_magnitudes)(const std::int16_t* levels, std::size_t count,
+                                    std::uint16_t* to);
+
+  // Copies 64 magnitudes, those above `bound` as `bound`, and lists the latter in `above`, which
+  // has room for 128; returns how many.
+  std::size_t (*clip)(const std::uint16_t* from, std::uint16_t bound, std::uint16_t* copy,
+                      std::uint16_t* above);
 
   // Reals, rows padded to a multiple of 16 (`padded`); see docs/exactness.md.
   void (*rms)(const float* x, const float* weight, std::size_t count, float epsilon, float* y);
@@ -117,6 +140,7 @@ extern const Kernels kPortable;
 extern const Kernels kAvx2;
 extern const Kernels kAvxVnni;
 extern const Kernels kAvx512Vnni;
+extern const Kernels kAmx;
 #endif
 #if defined(SANGBO_NEON)
 extern const Kernels kNeonDotprod;

@@ -7,9 +7,15 @@
 //                 products it holds a few of them exactly, as the range of the low digits allows
 //   V::direct     Part is Sums itself
 //   V::rows       rows that share each load of weights
+//   V::panels     panels that share each load of levels, in attention
 //   V::even, odd  inputs 0 and 2, or 1 and 3, of each output in 16 bits, for levels of 16 bits;
 //   only
-//                 where products have 16 bits
+//                 where products have 16 bits; elsewhere such levels are two planes of 8-bit digits
+
+// Costs where products are summed in 32 bits at once, in multiplications: a further digit takes
+// some eight times as long.
+constexpr DigitCosts kByteCosts = {2, {{8, 1.0}, {kWide, 2.0}}, 8.0};
+[[maybe_unused]] const DigitCosts& byte_costs(std::size_t) { return kByteCosts; }
 
 template <class V, int Rows>
 struct Cursor {
@@ -36,60 +42,80 @@ inline void add_extras(Cursor<V, Rows>& cursor, std::size_t end, const std::uint
   }
 }
 
+// One row waits for each sum before it can add to it: it gets several sums side by side.
+template <class V, int Rows>
+inline constexpr int kChains = V::direct && Rows <= V::rows / 4   ? 4
+                               : V::direct && Rows <= V::rows / 2 ? 2
+                                                                  : 1;
+
+// Fours of inputs in a step of sum_group, where products are summed in 32 bits at once.
+template <class V, int Rows>
+inline constexpr int kDirectSteps = 2 * kChains<V, Rows>;
+
 template <class V, int Rows, int Bits, int Steps>
 inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low, std::size_t quads,
                       typename V::Sums* sums) {
   constexpr std::size_t kSteps = Steps;
-  std::size_t k = 0;
-  while (k < quads) {
-    typename V::Part part[Rows];
-#pragma GCC unroll 8
+  constexpr std::size_t kSide = kChains<V, Rows>;
+  typename V::Part part[kSide][Rows];
+  const auto start = [&] {
+#pragma GCC unroll 32
     for (int r = 0; r < Rows; ++r) {
-      if constexpr (V::direct) {
-        part[r] = sums[r];
-      } else {
-        part[r] = V::none();
+      for (std::size_t c = 0; c < kSide; ++c) {
+        part[c][r] = V::none();
       }
     }
-    const std::size_t count = quads - k < kSteps ? quads - k : kSteps;
-    const auto one = [&](std::size_t s) {
-      if constexpr (Bits == 8) {
-        const typename V::Weights w = V::weights(values + 64 * (k + s));
-#pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r) {
-          part[r] = V::multiply_add(part[r], w, V::four(low[r] + 4 * (k + s)));
-        }
-      } else {
-        const typename V::Weights both = V::weights(values + 32 * (k + s));
-        const typename V::Weights w = V::nibbles(both, false);
-        const typename V::Weights u = V::nibbles(both, true);
-#pragma GCC unroll 8
-        for (int r = 0; r < Rows; ++r) {
-          part[r] = V::multiply_add(part[r], w, V::four(low[r] + 4 * (k + s)));
-          part[r] = V::multiply_add(part[r], u, V::four(low[r] + 4 * (k + s) + 4));
-        }
+  };
+  const auto end = [&] {
+#pragma GCC unroll 32
+    for (int r = 0; r < Rows; ++r) {
+      for (std::size_t c = 0; c < kSide; ++c) {
+        sums[r] = V::drain(sums[r], part[c][r]);
       }
-    };
-    constexpr std::size_t kStride = Bits == 8 ? 1 : 2;
-    if (count == kSteps) {
-#pragma GCC unroll 16
-      for (std::size_t s = 0; s < kSteps; s += kStride) {
-        one(s);
+    }
+  };
+  const auto one = [&](std::size_t k, std::size_t chain) {
+    if constexpr (Bits == 8) {
+      const typename V::Weights w = V::weights(values + 64 * k);
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) {
+        part[chain][r] = V::multiply_add(part[chain][r], w, V::four(low[r] + 4 * k));
       }
     } else {
-      for (std::size_t s = 0; s < count; s += kStride) {
-        one(s);
-      }
-    }
+      const typename V::Weights both = V::weights(values + 32 * k);
+      const typename V::Weights w = V::nibbles(both, false);
+      const typename V::Weights u = V::nibbles(both, true);
 #pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      if constexpr (V::direct) {
-        sums[r] = part[r];
-      } else {
-        sums[r] = V::drain(sums[r], part[r]);
+      for (int r = 0; r < Rows; ++r) {
+        part[chain][r] = V::multiply_add(part[chain][r], w, V::four(low[r] + 4 * k));
+        part[chain][r] = V::multiply_add(part[chain][r], u, V::four(low[r] + 4 * k + 4));
       }
     }
-    k += count;
+  };
+  constexpr std::size_t kStride = Bits == 8 ? 1 : 2;
+  if (V::direct) {
+    start();
+  }
+  for (std::size_t k = 0; k < quads; k += kSteps) {
+    if (!V::direct) {
+      start();
+    }
+    if (quads - k >= kSteps) {
+#pragma GCC unroll 16
+      for (std::size_t s = 0; s < kSteps; s += kStride) {
+        one(k + s, s / kStride % kSide);
+      }
+    } else {
+      for (std::size_t s = k; s < quads; s += kStride) {
+        one(s, 0);
+      }
+    }
+    if (!V::direct) {
+      end();
+    }
+  }
+  if (V::direct) {
+    end();
   }
 }
 
@@ -114,6 +140,34 @@ inline void sum_wide(const std::uint8_t* values, const std::int8_t* const* low, 
       one(V::nibbles(w, false), k);
       one(V::nibbles(w, true), k + 1);
     }
+  }
+}
+
+// The same for levels in two planes of digits: n = low + high·2⁸. The second pass finds the weights
+// in the nearest cache.
+template <class V, int Rows, int Bits>
+inline void sum_planes(const std::uint8_t* values, const std::int8_t* const* low,
+                       std::size_t to_high, std::size_t quads, typename V::Sums* sums) {
+  constexpr std::size_t kChunk = 256;
+  typename V::Sums highs[Rows];
+  for (int r = 0; r < Rows; ++r) {
+    highs[r] = V::none();
+  }
+  for (std::size_t k = 0; k < quads; k += kChunk) {
+    const std::int8_t* digits[Rows];
+    for (int r = 0; r < Rows; ++r) {
+      digits[r] = low[r] + 4 * k;
+    }
+    const std::size_t count = quads - k < kChunk ? quads - k : kChunk;
+    const std::uint8_t* from = values + (Bits == 8 ? 64 : 32) * k;
+    sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, digits, count, sums);
+    for (int r = 0; r < Rows; ++r) {
+      digits[r] += to_high;
+    }
+    sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, digits, count, highs);
+  }
+  for (int r = 0; r < Rows; ++r) {
+    sums[r] = V::add_shifted(sums[r], highs[r], 8);
   }
 }
 
@@ -143,7 +197,9 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
       sums[r] = V::none();
     }
     const std::uint8_t* from = values + g * task.quads * (Bits == 8 ? 64 : 32);
-    if constexpr (Steps == 0) {
+    if constexpr (Steps == 0 && V::direct) {
+      sum_planes<V, Rows, Bits>(from, low, 4 * fours, task.quads, sums);
+    } else if constexpr (Steps == 0) {
       sum_wide<V, Rows, Bits>(from, low, task.quads, sums);
     } else {
       sum_group<V, Rows, Bits, Steps>(from, low, task.quads, sums);
@@ -165,7 +221,7 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
         const typename V::Reals minimum = V::reals(task.minima, at, task.half);
         y[r] = V::plus(y[r], V::times(V::all(static_cast<float>(total)), minimum));
       }
-      low[r] += (Steps == 0 ? 8 : 4) * task.quads;
+      low[r] += (Steps == 0 && !V::direct ? 8 : 4) * task.quads;
     }
   }
 #pragma GCC unroll 8
@@ -184,7 +240,11 @@ using LinearTile = void (*)(const LinearTask&, std::size_t, std::size_t);
 template <class V, int Rows>
 LinearTile choose_steps(const LinearTask& task) {
   if constexpr (V::direct) {
-    return task.bits == 4 ? linear_tile<V, Rows, 4, 2> : linear_tile<V, Rows, 8, 1>;
+    constexpr int kSteps = kDirectSteps<V, Rows>;
+    if (task.levels.low_bits == kWide) {
+      return task.bits == 4 ? linear_tile<V, Rows, 4, 0> : linear_tile<V, Rows, 8, 0>;
+    }
+    return task.bits == 4 ? linear_tile<V, Rows, 4, kSteps> : linear_tile<V, Rows, 8, kSteps>;
   } else if (task.levels.low_bits == kWide) {
     return task.bits == 4 ? linear_tile<V, Rows, 4, 0> : linear_tile<V, Rows, 8, 0>;
   } else if (task.bits == 4) {  // 16 products of up to 2·15·64 fit 16 bits

@@ -15,6 +15,7 @@ namespace {
 
 struct Neon {
   static constexpr std::size_t rows = 4;
+  static constexpr std::size_t panels = 1;
   static constexpr bool direct = true;
   static constexpr std::uint32_t offset = 0;  // bytes of weights are signed here
   struct Sums {
@@ -59,7 +60,10 @@ struct Neon {
     return {{vdotq_s32(part.v[0], w.v[0], n), vdotq_s32(part.v[1], w.v[1], n),
              vdotq_s32(part.v[2], w.v[2], n), vdotq_s32(part.v[3], w.v[3], n)}};
   }
-  static Sums drain(const Sums&, const Part& part) { return part; }
+  static Sums drain(const Sums& sums, const Part& part) {
+    return {{vaddq_s32(sums.v[0], part.v[0]), vaddq_s32(sums.v[1], part.v[1]),
+             vaddq_s32(sums.v[2], part.v[2]), vaddq_s32(sums.v[3], part.v[3])}};
+  }
   static Sums add_shifted(const Sums& sums, const Sums& more, std::uint32_t shift) {
     const int32x4_t count = vdupq_n_s32(static_cast<std::int32_t>(shift));
     Sums result;
@@ -132,9 +136,24 @@ struct Neon {
 }  // namespace
 
 const Kernels kNeonDotprod = {
-    "neon-dotprod", !Neon::direct, Neon::offset, linear<Neon>, attend<Neon>,
-    settle,         split,         total,        rms,          layer,
-    silu,           gelu_tanh,     add,          multiply,     rotate,
+    "neon-dotprod",
+    byte_costs,
+    Neon::offset,
+    linear<Neon>,
+    attend<Neon>,
+    settle,
+    split_planes,
+    total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    clip,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

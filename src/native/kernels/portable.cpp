@@ -48,7 +48,7 @@ struct Plain : Wide {
     }
     return sums;
   }
-  static Sums drain(const Sums&, const Part& part) { return part; }
+  static Sums drain(const Sums& sums, const Part& part) { return add_shifted(sums, part, 0); }
   static Sums add_shifted(Sums sums, const Sums& more, std::uint32_t shift) {
     for (std::size_t i = 0; i < kPanel; ++i) {
       sums.v[i] += more.v[i] << shift;
@@ -92,9 +92,24 @@ struct Plain : Wide {
 }  // namespace
 
 const Kernels kPortable = {
-    "portable", !Plain::direct, Plain::offset, linear<Plain>, attend<Plain>,
-    settle,     split,          total,         rms,           layer,
-    silu,       gelu_tanh,      add,           multiply,      rotate,
+    "portable",
+    byte_costs,
+    Plain::offset,
+    linear<Plain>,
+    attend<Plain>,
+    settle,
+    split_planes,
+    total,
+    magnitudes<std::int32_t>,
+    magnitudes<std::int16_t>,
+    clip,
+    rms,
+    layer,
+    silu,
+    gelu_tanh,
+    add,
+    multiply,
+    rotate,
 };
 
 }  // namespace sangbo

@@ -228,24 +228,18 @@ bool settle(const float* x, const float* inverse, bool gains, std::int32_t lowes
   return any == 0;
 }
 
-using Bytes = std::int8_t __attribute__((vector_size(8)));
-using Words = std::int16_t __attribute__((vector_size(16)));
-
-// Low digits of type Low, eight of which are a Narrow.
-template <class Low, class Narrow>
-std::size_t split_into(const std::int32_t* levels, std::size_t count, int low_bits, Low* low,
-                       Extra* extras) {
-  const Ints half = all(1 << (low_bits - 1));
+// Splits levels into low digits, n = low + rest with |low + ½| < half, and extras; `put` stores
+// eight low digits.
+template <class Put>
+std::size_t split_into(const std::int32_t* levels, std::size_t count, int low_bits,
+                       std::int32_t half_range, Extra* extras, Put put) {
+  const Ints half = all(half_range);
   const Ints mask = all((1 << low_bits) - 1);
   std::size_t found = 0;
   for (std::size_t i = 0; i < count; i += kLanes) {
     const Ints n = load(levels + i);
     const Ints first = ((n + half) & mask) - half;
-    Narrow narrow = __builtin_convertvector(first, Narrow);
-    if constexpr (sizeof(Low) == 2) {
-      narrow = __builtin_shufflevector(narrow, narrow, 0, 2, 1, 3, 4, 6, 5, 7);
-    }
-    __builtin_memcpy(low + i, &narrow, sizeof narrow);
+    put(i, first);
     const Ints rest = n ^ first;
     std::uint64_t words[4];
     __builtin_memcpy(words, &rest, sizeof words);
@@ -273,12 +267,47 @@ std::size_t split_into(const std::int32_t* levels, std::size_t count, int low_bi
   return found;
 }
 
-std::size_t split(const std::int32_t* levels, std::size_t count, int low_bits, std::int8_t* low,
-                  Extra* extras) {
-  return low_bits == kWide
-             ? split_into<std::int16_t, Words>(levels, count, low_bits,
-                                               reinterpret_cast<std::int16_t*>(low), extras)
-             : split_into<std::int8_t, Bytes>(levels, count, low_bits, low, extras);
+using Bytes = std::int8_t __attribute__((vector_size(8)));
+using Words = std::int16_t __attribute__((vector_size(16)));
+
+// One byte for each level.
+inline std::size_t split_bytes(const std::int32_t* levels, std::size_t count, int low_bits,
+                               std::int8_t* low, Extra* extras) {
+  return split_into(levels, count, low_bits, 1 << (low_bits - 1), extras,
+                    [low](std::size_t i, const Ints& first) {
+                      const Bytes narrow = __builtin_convertvector(first, Bytes);
+                      __builtin_memcpy(low + i, &narrow, sizeof narrow);
+                    });
+}
+
+// Two bytes for a level are a 16-bit number; of each four, they stand in the order 0, 2, 1, 3.
+[[maybe_unused]] std::size_t split_words(const std::int32_t* levels, std::size_t count,
+                                         int low_bits, std::int8_t* low, Extra* extras) {
+  if (low_bits != kWide) {
+    return split_bytes(levels, count, low_bits, low, extras);
+  }
+  return split_into(levels, count, kWide, 1 << 15, extras, [low](std::size_t i, const Ints& first) {
+    Words words = __builtin_convertvector(first, Words);
+    words = __builtin_shufflevector(words, words, 0, 2, 1, 3, 4, 6, 5, 7);
+    __builtin_memcpy(low + 2 * i, &words, sizeof words);
+  });
+}
+
+// Two bytes for a level are two digits of 8 bits: a row of low ones, and behind it one of high
+// ones.
+[[maybe_unused]] std::size_t split_planes(const std::int32_t* levels, std::size_t count,
+                                          int low_bits, std::int8_t* low, Extra* extras) {
+  if (low_bits != kWide) {
+    return split_bytes(levels, count, low_bits, low, extras);
+  }
+  return split_into(levels, count, kWide, 0x8080, extras,
+                    [low, count](std::size_t i, const Ints& first) {
+                      const Ints digit = ((first + all(128)) & all(255)) - all(128);
+                      const Bytes lower = __builtin_convertvector(digit, Bytes);
+                      const Bytes upper = __builtin_convertvector((first - digit) >> 8, Bytes);
+                      __builtin_memcpy(low + i, &lower, sizeof lower);
+                      __builtin_memcpy(low + count + i, &upper, sizeof upper);
+                    });
 }
 
 std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t group,
@@ -300,4 +329,30 @@ std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t g
     sums[g] = static_cast<std::int32_t>(sum);
   }
   return magnitude;
+}
+
+template <class Level>
+std::uint32_t magnitudes(const Level* levels, std::size_t count, std::uint16_t* to) {
+  std::uint32_t any = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int32_t n = levels[i];
+    const auto magnitude =
+        n < 0 ? 0 - static_cast<std::uint32_t>(n) : static_cast<std::uint32_t>(n);
+    any |= magnitude;
+    to[i] = static_cast<std::uint16_t>(magnitude);
+  }
+  return any;
+}
+
+[[maybe_unused]] std::size_t clip(const std::uint16_t* from, std::uint16_t bound,
+                                  std::uint16_t* copy, std::uint16_t* above) {
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < 64; ++i) {
+    copy[i] = from[i] < bound ? from[i] : bound;
+  }
+  for (std::size_t i = 0; i < 64; ++i) {
+    above[found] = from[i];
+    found += from[i] > bound ? 1U : 0U;
+  }
+  return found;
 }

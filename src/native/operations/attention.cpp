@@ -115,7 +115,7 @@ class Attention final : public Job {
       task.out[task.rows] = run.reals(output_, run.first_row(segment) + row) + channel_of(head, at);
       query += size * element;
       if (tallies.queries != nullptr) {
-        tallies.queries->add(from, cache_.size, visible);
+        tallies.queries->add(run.kernels(), from, cache_.size, visible);
       }
     }
     run.kernels().attend(task);
@@ -165,10 +165,10 @@ class Attention final : public Job {
       }
       if (task.wide) {
         const auto* levels = static_cast<const std::int32_t*>(task.probabilities) + at;
-        tallies.probabilities->add(levels, task.visible[r]);
+        tallies.probabilities->add(run.kernels(), levels, task.visible[r]);
       } else {
         const auto* levels = static_cast<const std::int16_t*>(task.probabilities) + at;
-        tallies.probabilities->add(levels, task.visible[r]);
+        tallies.probabilities->add(run.kernels(), levels, task.visible[r]);
       }
     }
     if (!fits) {

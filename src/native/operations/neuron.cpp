@@ -35,7 +35,7 @@ class Neuron final : public RowOperation {
         std::fill_n(levels, width, 0);
       }
       if (tally != nullptr) {
-        tally->add(levels, value.channels);
+        tally->add(run.kernels(), levels, value.channels);
       }
       for (const Encoding& encoding : value.encodings) {
         encode(run, encoding, row, levels, scratch + width);

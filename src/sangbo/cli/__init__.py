@@ -21,8 +21,9 @@ from sangbo.cli import (
     price,
     run,
     simulate,
+    trace,
     verify,
-)
+)  # fmt: skip
 from sangbo.errors import SangboError
 
 app = typer.Typer(
@@ -36,6 +37,7 @@ app.command("models")(models.models)
 app.command("convert")(convert.convert)
 app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
+app.command("trace")(trace.trace)
 app.command("run")(run.run)
 app.command("price")(price.price)
 app.command("bench")(bench.bench)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sangbo.agreement import CODES, RATE_STEPS, chosen, contenders
 from sangbo.certificate import CERTIFICATE_FILE, DEFAULT_ALLOWED, Certificate, write_certificate
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stderr, stdout
 from sangbo.network import load
@@ -30,16 +31,41 @@ def verify(
         Path | None,
         typer.Option("--output", "-o", help="Where to write it.", show_default="DIR"),
     ] = None,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="Engine to compare with the reference; all.", show_default="all"),
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(help="Spike code of the temporal engine.", show_default="rate radix csd"),
+    ] = None,
+    rate_steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Time steps of rate code; larger levels take the dense side.",
+            show_default=str(RATE_STEPS),
+        ),
+    ] = None,
+    engine_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Tokens on which engines are compared.",
+            show_default="native 512, temporal 64",
+        ),
+    ] = None,
     against: Annotated[
         Path | None, typer.Option(help="A certificate to check again; nothing is written.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare a converted network with its original, and its engines with each other."""
-    settings = (tokens, allowed, output)
+    settings = (tokens, allowed, output, engine, code, rate_steps, engine_tokens)
     if against is not None and any(s is not None for s in settings):
         raise typer.BadParameter("--against takes its settings from the certificate")
     document = None if against is None else read_certificate(against)
+    engines = chosen(engine, contenders(code or CODES, rate_steps or RATE_STEPS), engine_tokens)
     network = load(folder)
     prose = None if text is None else read_text(text)
     result: Certificate | Recheck
@@ -54,6 +80,7 @@ def verify(
                 original=source,
                 tokens=tokens,
                 allowed=DEFAULT_ALLOWED if allowed is None else allowed,
+                engines=engines,
                 progress=progress,
             )
     certificate = result.certificate if isinstance(result, Recheck) else result

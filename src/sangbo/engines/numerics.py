@@ -73,9 +73,21 @@ def normalise(x: Real, form: str, weight: Real, bias: Real | None, epsilon: floa
     return y if bias is None else y + bias
 
 
+def drive(x: Real, inverse: Array) -> Real:
+    """What a neuron that starts half a threshold up holds when driven by x: x·inverse + ½."""
+    driven: Real = x * inverse + HALF
+    return driven
+
+
+def check_finite(x: Real, name: str) -> None:
+    """Raise `EngineError` where neuron layer ``name`` is driven by NaN or infinity."""
+    if not np.isfinite(x).all():
+        raise EngineError(f"expected finite values at neuron {name!r}, found NaN or ∞")
+
+
 def encode(x: Real, inverse: Array, lowest: int, highest: int) -> Levels:
     """Levels of ``x``: clamp(floor(x·inverse + ½), lowest, highest); see `sangbo.graph.Neuron`."""
-    settled = np.floor(x * inverse + HALF)
+    settled = np.floor(drive(x, inverse))
     levels: Levels = np.clip(settled, lowest, highest).astype(np.int32)
     return levels
 

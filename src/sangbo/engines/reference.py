@@ -5,15 +5,16 @@ It runs float graphs (the original network) and complementary graphs (int32 accu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from sangbo.engines import numerics
 from sangbo.engines.base import Array, Levels, Product, Real, Segment, check_segments
+from sangbo.engines.counting import count_attention, count_linear, count_neuron, visible_rows
 from sangbo.errors import EngineError, GraphError, UnsupportedError
 from sangbo.graph import (
     Activation,
@@ -31,7 +32,6 @@ from sangbo.graph import (
     Weight,
 )
 from sangbo.ledger import Ledger
-from sangbo.tallies import Tallies
 
 _ACTIVATIONS = {"silu": numerics.silu, "gelu_tanh": numerics.gelu_tanh}
 _ROW_BLOCK = 256
@@ -61,22 +61,57 @@ class ReferenceCache:
 
 
 @dataclass
-class _State:
+class State:
     """What an operation sees while a graph runs."""
 
     graph: Graph
     values: dict[str, Array]
     segments: Sequence[Segment[ReferenceCache]]
     ledger: Ledger | None
-    product: Product
+    product: Product = numerics.integer_product
 
     def tensor(self, name: str) -> Array:
+        """A tensor of the graph."""
         return self.graph.tensors[name]
 
     def threshold(self, value: str) -> np.float32 | None:
         """θ of a value that holds levels, None of a real one."""
         name = self.graph.values[value].threshold
         return None if name is None else np.float32(self.tensor(name)[()])
+
+    def forget(self, name: str) -> None:
+        """Let go of a value that no later operation reads."""
+        self.values.pop(name, None)
+
+
+S = TypeVar("S", bound=State)
+
+
+def execute(
+    state: S, evaluate: Callable[[Operation, S], Array], keep: Sequence[str]
+) -> dict[str, Array]:
+    """Run all operations in order; return the graph's outputs and ``keep``."""
+    graph, inputs = state.graph, state.values
+    try:
+        graph.check_rows(inputs)
+    except GraphError as error:
+        raise EngineError(str(error)) from None
+    rows = len(next(iter(inputs.values())))
+    if state.segments:
+        check_segments(rows, state.segments)
+    wanted = frozenset(graph.outputs) | frozenset(keep)
+    last_use = {name: step for step, o in enumerate(graph.operations) for name in o.inputs()}
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        for step, operation in enumerate(graph.operations):
+            state.values[operation.output] = evaluate(operation, state)
+            for name in operation.inputs():
+                if last_use[name] == step and name not in wanted:
+                    state.forget(name)
+    for segment in state.segments:
+        segment.cache.length += segment.rows
+    if state.ledger is not None:
+        state.ledger.samples += rows
+    return {name: state.values[name] for name in wanted}
 
 
 class Reference:
@@ -98,9 +133,6 @@ class Reference:
     def __init__(self, graph: Graph, product: Product = numerics.integer_product) -> None:
         self.graph = graph
         self._product = product
-        self._last_use = {
-            name: step for step, o in enumerate(graph.operations) for name in o.inputs()
-        }
 
     def cache(self, capacity: int) -> ReferenceCache:
         """An empty cache for one sequence of at most ``capacity`` rows."""
@@ -119,41 +151,23 @@ class Reference:
         keep: Sequence[str] = (),
     ) -> dict[str, Array]:
         """Evaluate the graph; ``keep`` names further values to return beside the outputs."""
-        try:
-            self.graph.check_rows(inputs)
-        except GraphError as error:
-            raise EngineError(str(error)) from None
-        rows = len(next(iter(inputs.values())))
-        if segments:
-            check_segments(rows, segments)
-        wanted = frozenset(self.graph.outputs) | frozenset(keep)
-        state = _State(self.graph, dict(inputs), segments, ledger, self._product)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            for step, operation in enumerate(self.graph.operations):
-                state.values[operation.output] = evaluate(operation, state)
-                for name in operation.inputs():
-                    if self._last_use[name] == step and name not in wanted:
-                        state.values.pop(name, None)
-        for segment in segments:
-            segment.cache.length += segment.rows
-        if ledger is not None:
-            ledger.samples += rows
-        return {name: state.values[name] for name in wanted}
+        state = State(self.graph, dict(inputs), segments, ledger, self._product)
+        return execute(state, evaluate, keep)
 
 
 @singledispatch
-def evaluate(operation: Operation, state: _State) -> Array:
+def evaluate(operation: Operation, state: State) -> Array:
     """The result of ``operation``; one function below per type of operation."""
     raise UnsupportedError(f"the reference engine has no {type(operation).__name__} operation")
 
 
 @evaluate.register
-def _(operation: Embedding, state: _State) -> Array:
+def _(operation: Embedding, state: State) -> Array:
     return dequantise(operation.weight, state.graph, rows=state.values[operation.input])
 
 
 @evaluate.register
-def _(operation: Select, state: _State) -> Array:
+def _(operation: Select, state: State) -> Array:
     source, rows = state.values[operation.input], state.values[operation.rows]
     if rows.size and not 0 <= rows.min() <= rows.max() < len(source):
         raise EngineError(
@@ -165,21 +179,18 @@ def _(operation: Select, state: _State) -> Array:
 
 
 @evaluate.register
-def _(operation: Neuron, state: _State) -> Array:
+def _(operation: Neuron, state: State) -> Array:
     x = state.values[operation.input]
-    if not np.isfinite(x).all():
-        raise EngineError(f"expected finite values at neuron {operation.output!r}, found NaN or ∞")
+    numerics.check_finite(x, operation.output)
     inverse = state.tensor(operation.inverse)
     levels = numerics.encode(x, inverse, operation.lowest, operation.highest)
     if state.ledger is not None:
-        state.ledger.neuron(operation.output).add(levels)
-        if state.ledger.tallies is not None:
-            _tally(operation.output, levels, state, state.ledger.tallies)
+        count_neuron(operation.output, levels, state.graph, state.segments, state.ledger)
     return levels
 
 
 @evaluate.register
-def _(operation: Linear, state: _State) -> Array:
+def _(operation: Linear, state: State) -> Array:
     x = state.values[operation.input]
     weight = operation.weight
     if weight.bits == 32:
@@ -187,15 +198,16 @@ def _(operation: Linear, state: _State) -> Array:
     else:
         flat = x.reshape(-1, x.shape[-1])
         theta = np.float32(state.threshold(operation.input) or 0)
-        sums = accumulate(flat, weight, state.graph, state.product)
-        y = (sums * theta).reshape(*x.shape[:-1], -1)
+        y = (accumulate(flat, weight, state.graph, state.product) * theta).reshape(
+            *x.shape[:-1], -1
+        )
         if state.ledger is not None:
             count_linear(operation, flat, state.graph, state.ledger)
     return y if operation.bias is None else y + state.tensor(operation.bias)
 
 
 @evaluate.register
-def _(operation: Norm, state: _State) -> Array:
+def _(operation: Norm, state: State) -> Array:
     bias = None if operation.bias is None else state.tensor(operation.bias)
     weight = state.tensor(operation.weight)
     x = state.values[operation.input]
@@ -203,24 +215,24 @@ def _(operation: Norm, state: _State) -> Array:
 
 
 @evaluate.register
-def _(operation: Activation, state: _State) -> Array:
+def _(operation: Activation, state: State) -> Array:
     return _ACTIVATIONS[operation.function](state.values[operation.input])
 
 
 @evaluate.register
-def _(operation: Add, state: _State) -> Array:
+def _(operation: Add, state: State) -> Array:
     total: Array = state.values[operation.left] + state.values[operation.right]
     return total
 
 
 @evaluate.register
-def _(operation: Multiply, state: _State) -> Array:
+def _(operation: Multiply, state: State) -> Array:
     product: Array = state.values[operation.left] * state.values[operation.right]
     return product
 
 
 @evaluate.register
-def _(operation: Rotary, state: _State) -> Array:
+def _(operation: Rotary, state: State) -> Array:
     x, positions = state.values[operation.input], state.values[operation.positions]
     cosine, sine = state.tensor(operation.cosine), state.tensor(operation.sine)
     if positions.size and not 0 <= positions.min() <= positions.max() < len(cosine):
@@ -235,10 +247,37 @@ def _(operation: Rotary, state: _State) -> Array:
 
 
 @evaluate.register
-def _(operation: Attention, state: _State) -> Array:
+def _(operation: Attention, state: State) -> Array:
     query, key, value = (state.values[n] for n in operation.inputs())
     heads, size = operation.heads, query.shape[-1] // operation.heads
     result = np.empty(query.shape, np.float32)
+    for block in blocks(operation, state, key, value):
+        part = query[block.rows].reshape(-1, heads, size)
+        mixed = _attend(operation, part, block.keys, block.values, block.visible, state)
+        result[block.rows] = mixed.reshape(len(mixed), -1)
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows of one sequence that attend at once.
+
+    Attributes:
+        rows: which rows of the run.
+        keys: (t, key heads, size) cached rows, those of the run included.
+        values: as the keys.
+        visible: how many cached rows each row attends to.
+    """
+
+    rows: slice
+    keys: Array
+    values: Array
+    visible: Array
+
+
+def blocks(operation: Attention, state: State, key: Array, value: Array) -> Iterator[Block]:
+    """Extend every sequence's cache by ``key`` and ``value``; yield its rows, some at a time."""
+    size = key.shape[-1] // operation.key_heads
     start = 0
     for segment in state.segments:
         stop = start + segment.rows
@@ -248,18 +287,16 @@ def _(operation: Attention, state: _State) -> Array:
         values = segment.cache.extend(
             f"{operation.output}.value", value[start:stop].reshape(-1, operation.key_heads, size)
         )
+        visible = visible_rows(operation, segment)
         for first in range(start, stop, _ROW_BLOCK):
             last = min(first + _ROW_BLOCK, stop)
-            visible = _visible(operation, segment)[first - start : last - start]
-            block = query[first:last].reshape(-1, heads, size)
-            mixed = _attend(operation, block, keys, values, visible, state)
-            result[first:last] = mixed.reshape(last - first, -1)
+            seen = visible[first - start : last - start]
+            yield Block(slice(first, last), keys, values, seen)
         start = stop
-    return result
 
 
 def _attend(
-    operation: Attention, query: Array, keys: Array, values: Array, visible: Array, state: _State
+    operation: Attention, query: Array, keys: Array, values: Array, visible: Array, state: State
 ) -> Real:
     """Attention of rows (r, heads, size) over cached rows (t, key heads, size). → as query."""
     limit = int(visible.max())
@@ -278,9 +315,7 @@ def _attend(
         real: Real = (weights.transpose(1, 0, 2) @ v).transpose(1, 0, 2)
         return real
     sums = np.stack([state.product(n, c.T, _largest(keys)) for n, c in zip(q, k, strict=True)])
-    scores = sums.transpose(1, 0, 2).astype(np.float32) * ((theta_q * theta_k) * scale)
-    scores = np.where(hidden, np.float32(-np.inf), scores)
-    shifted = numerics.exp(scores - scores.max(axis=-1, keepdims=True))
+    shifted = exponentials(sums.transpose(1, 0, 2), (theta_q * theta_k) * scale, hidden)
     levels = numerics.encode(shifted, state.tensor(operation.inverse), 0, operation.highest)
     levels = np.where(hidden, 0, levels)
     p = levels.transpose(1, 0, 2)
@@ -290,6 +325,12 @@ def _attend(
         count_attention(operation, query, levels, visible, state.graph, state.ledger)
     settled: Real = mixed.transpose(1, 0, 2).astype(np.float32) * divisor[..., None]
     return settled
+
+
+def exponentials(sums: Levels, factor: np.float32, hidden: Array) -> Real:
+    """e^(s − max s) over the last axis, with scores s = factor·sums; 0 where hidden."""
+    scores = np.where(hidden, np.float32(-np.inf), sums.astype(np.float32) * factor)
+    return numerics.exp(scores - scores.max(axis=-1, keepdims=True))
 
 
 def _largest(levels: Levels) -> int:
@@ -304,22 +345,49 @@ def weight_integers(weight: Weight, graph: Graph) -> Array:
 
 def accumulate(levels: Levels, weight: Weight, graph: Graph, product: Product) -> Real:
     """Σ_groups scale·a + minimum·s from int32 accumulators a and level sums s. (R, K) → (R, O)."""
+    largest = largest_integer(weight)
+    numerics.check_accumulators(levels, largest)
+
+    def sums(part: slice, integers: Array) -> tuple[Levels, Levels]:
+        group = levels[:, part]
+        return product(group, integers, largest), group.sum(axis=1, dtype=np.int32)
+
+    return settle(len(levels), weight, graph, sums)
+
+
+def settle(
+    rows: int,
+    weight: Weight,
+    graph: Graph,
+    sums: Callable[[slice, Array], tuple[Levels, Levels]],
+) -> Real:
+    """Σ_groups scale·a + minimum·s, the groups in order. → (rows, O).
+
+    Args:
+        rows: how many.
+        weight: of the operation.
+        graph: holds its tensors.
+        sums: inputs of a group, and their integers (O, group) → accumulators a (rows, O) and level
+            sums s (rows,).
+    """
     integers = weight_integers(weight, graph)
     scale = graph.tensors[str(weight.scale)].astype(np.float32)
     minimum = None
     if weight.minimum is not None:
         minimum = graph.tensors[weight.minimum].astype(np.float32)
-    largest = 15 if weight.bits == 4 else 127
-    numerics.check_accumulators(levels, largest)
-    y = np.zeros((len(levels), len(integers)), np.float32)
+    y = np.zeros((rows, len(integers)), np.float32)
     for group in range(scale.shape[1]):
         part = slice(group * weight.group, (group + 1) * weight.group)
-        sums = product(levels[:, part], integers[:, part], largest)
-        y += sums.astype(np.float32) * scale[:, group]
+        accumulators, totals = sums(part, integers[:, part])
+        y += accumulators.astype(np.float32) * scale[:, group]
         if minimum is not None:
-            totals = levels[:, part].sum(axis=1, dtype=np.int32).astype(np.float32)
-            y += totals[:, None] * minimum[:, group]
+            y += totals.astype(np.float32)[:, None] * minimum[:, group]
     return y
+
+
+def largest_integer(weight: Weight) -> int:
+    """Bound on the magnitude of a weight's integers."""
+    return 15 if weight.bits == 4 else 127
 
 
 def dequantise(weight: Weight, graph: Graph, rows: Array | None = None) -> Real:
@@ -337,75 +405,3 @@ def dequantise(weight: Weight, graph: Graph, rows: Array | None = None) -> Real:
         y += graph.tensors[weight.minimum][chosen].astype(np.float32)[..., None]
     reals: Real = y.reshape(*values.shape[:-1], -1)
     return reals
-
-
-def _tally(name: str, levels: Levels, state: _State, tallies: Tallies) -> None:
-    """Enter neuron layer ``name`` into ``tallies``, with the targets that its levels meet."""
-    flat = levels.reshape(-1, levels.shape[-1])
-    fan = np.zeros(len(flat), np.int64)
-    consumed = False
-    for consumer in state.graph.operations:
-        if isinstance(consumer, Linear) and consumer.input == name:
-            fan += state.graph.values[consumer.output].channels
-        elif isinstance(consumer, Attention) and consumer.query == name:
-            fan += np.concatenate([_visible(consumer, s) for s in state.segments])
-        else:
-            continue
-        consumed = True
-    if consumed:
-        tallies.count(name, flat, fan)
-
-
-def _visible(operation: Attention, segment: Segment[ReferenceCache]) -> Array:
-    """How many cached rows each row of ``segment`` attends to, its own included."""
-    before, rows = segment.cache.length, segment.rows
-    return before + 1 + np.arange(rows) if operation.causal else np.full(rows, before + rows)
-
-
-def count_linear(operation: Linear, levels: Levels, graph: Graph, ledger: Ledger) -> None:
-    """Enter a Linear on ``levels`` (R, K) into ``ledger``."""
-    weight = operation.weight
-    tensors = [graph.tensors[n] for n in weight.tensors()]
-    outputs, groups = graph.tensors[str(weight.scale)].shape
-    source = operation.input
-    count = ledger.operation(operation.output, source, sum(t.nbytes for t in tensors))
-    count.rows += len(levels)
-    count.pairs.add(levels, outputs)
-    sums = 0 if weight.minimum is None else groups
-    count.accumulators += len(levels) * (outputs * groups + sums)
-    count.rescales += len(levels) * outputs * groups * (1 if weight.minimum is None else 2)
-
-
-def count_attention(
-    operation: Attention,
-    query: Levels,
-    levels: Levels,
-    visible: Array,
-    graph: Graph,
-    ledger: Ledger,
-) -> None:
-    """Enter both products of attention rows into ``ledger``; see `Ledger.operations`."""
-    name = operation.output
-    rows, heads, size = query.shape
-    seen = np.arange(levels.shape[-1])[None, None, :] < visible[:, None, None]
-    shown = levels[np.broadcast_to(seen, levels.shape)]
-    total = int(visible.sum())
-    scores = ledger.operation(f"{name}.scores", operation.query)
-    scores.pairs.add(query, visible[:, None, None])
-    mix = ledger.operation(f"{name}.mix", f"{name}.probability")
-    mix.pairs.add(shown, size)
-    ledger.neuron(f"{name}.probability").add(shown)
-    if ledger.tallies is not None:
-        fan = np.full(rows, size)
-        ledger.tallies.count(
-            f"{name}.probability", levels, fan, np.broadcast_to(seen, levels.shape)
-        )
-    for count, sums, cached in (
-        (scores, total * heads, operation.key),
-        (mix, rows * heads * size, operation.value),
-    ):
-        count.rows += rows
-        count.accumulators += sums
-        count.rescales += sums
-        level_bytes = graph.values[cached].level_bytes
-        count.cache_bytes += total * operation.key_heads * size * level_bytes
