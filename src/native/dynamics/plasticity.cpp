@@ -71,7 +71,8 @@ History::History(std::uint32_t targets, std::uint32_t longest)
     : counts_(targets), spikes_(std::size_t{targets} * kKept), longest_(longest) {}
 
 bool History::full(std::uint32_t target) const {
-  return counts_[target] >= kKept && at(target, counts_[target]).step + longest_ + 1 > swept_;
+  return counts_[target] >= kKept &&
+         at(target, counts_[target] - kKept).step + longest_ + 1 > swept_;
 }
 
 void History::add(std::uint32_t target, std::uint32_t step, const Stdp& rule) {
