@@ -4,18 +4,20 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ORACLES   := $(VENV)/.oracles
-NATIVE := $(wildcard src/native/*/*.inl src/native/*.cpp src/native/*.hpp src/native/*/*.cpp src/native/*/*.hpp src/native/CMakeLists.txt CMakeLists.txt)
+NATIVE := $(wildcard src/native/*/*.inl src/native/*/*/*.inl src/native/*.cpp src/native/*.hpp src/native/*/*.cpp src/native/*/*.hpp src/native/CMakeLists.txt CMakeLists.txt)
 
-CPP = $(wildcard src/native/*.[ch]pp src/native/*/*.[ch]pp src/native/*/*.inl tests/native/*.[ch]pp benchmarks/native/*.cpp)
+CPP = $(wildcard src/native/*.[ch]pp src/native/*/*.[ch]pp src/native/*/*.inl src/native/*/*/*.inl tests/native/*.[ch]pp benchmarks/native/*.cpp)
 
 MODEL  ?= smollm2-135m-instruct
 OUTPUT ?= build/models/$(MODEL)
 PROMPT ?= Why is the sky blue? Answer in two sentences.
 
 BENCH  := .venv-benchmarks
+SIMULATORS := .venv-simulators
 SPIKES := .venv-spikingjelly
 
-.PHONY: run test test-oracles benchmark-language-model benchmark-spikingjelly test-native test-sanitizers lint format clean
+.PHONY: run test test-oracles benchmark-language-model benchmark-spikingjelly benchmark-dynamics \
+  record-simulators test-native test-sanitizers lint format clean
 
 run: $(INSTALLED)
 	@test -f $(OUTPUT)/graph.json || $(BIN)/sangbo convert $(MODEL) -o $(OUTPUT)
@@ -72,6 +74,19 @@ $(BENCH)/.installed: pyproject.toml $(NATIVE)
 	$(BENCH)/bin/python -m pip install --quiet . --group benchmarks
 	@touch $@
 
+# NEST, Brian2 and NEURON, in an environment of their own.
+benchmark-dynamics: $(SIMULATORS)/.installed
+	$(SIMULATORS)/bin/python benchmarks/dynamics.py
+
+record-simulators: $(SIMULATORS)/.installed
+	$(SIMULATORS)/bin/python tests/dynamics/simulators/record.py tests/dynamics/simulators/recorded.json
+
+$(SIMULATORS)/.installed: pyproject.toml $(NATIVE)
+	$(PYTHON) -m venv $(SIMULATORS)
+	$(SIMULATORS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(SIMULATORS)/bin/python -m pip install --quiet . --group simulators
+	@touch $@
+
 # The same small transformer converted by SpikingJelly and by us; trains it first (minutes).
 benchmark-spikingjelly: $(SPIKES)/.installed
 	$(SPIKES)/bin/python benchmarks/converted_transformer.py
@@ -85,4 +100,4 @@ $(SPIKES)/.installed: pyproject.toml $(NATIVE)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(SPIKES) build
+	rm -rf $(VENV) $(BENCH) $(SPIKES) $(SIMULATORS) build

@@ -53,3 +53,7 @@ class MissingExtraError(SangboError):
 
 class DataError(SangboError, ValueError):
     """A table, or a value in it, is not usable. A ``ValueError`` too, as scikit-learn expects."""
+
+
+class SimulationError(SangboError):
+    """A network of neurons cannot be built or run as it was described."""

@@ -20,6 +20,7 @@ from sangbo.cli import (
     models,
     price,
     run,
+    simulate,
     trace,
     verify,
 )  # fmt: skip
@@ -42,6 +43,7 @@ app.command("price")(price.price)
 app.command("bench")(bench.bench)
 app.command("chips")(chips.chips)
 app.add_typer(limits.app, name="limits")
+app.add_typer(simulate.app, name="simulate")
 app.command("advise")(advise.advise)
 
 

@@ -27,7 +27,10 @@ stdout = Console()
 
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """A `Progress` on stderr: one bar per activity, or one line each where nobody watches."""
+    """A `Progress` on stderr: one bar per activity, or one line each where nobody watches.
+
+    What follows a comma in an activity is how it goes, and changes on the way.
+    """
     if not stderr.is_terminal:
         yield _Lines()
         return
@@ -41,11 +44,12 @@ def progress_bars() -> Iterator[Progress]:
         shown: dict[str, TaskID] = {}
 
         def report(activity: str, share: float) -> None:
-            if activity not in shown:
+            name = activity.partition(",")[0]
+            if name not in shown:
                 for task in shown.values():
                     bars.update(task, visible=False)
-                shown[activity] = bars.add_task(activity, total=1.0)
-            bars.update(shown[activity], completed=share, visible=True)
+                shown[name] = bars.add_task(activity, total=1.0)
+            bars.update(shown[name], description=activity, completed=share, visible=True)
 
         yield report
 
@@ -57,9 +61,10 @@ class _Lines:
         self._activity = ""
 
     def __call__(self, activity: str, share: float) -> None:
-        if activity != self._activity:
-            self._activity = activity
-            stderr.print(f"{activity} …", highlight=False, soft_wrap=True)
+        name = activity.partition(",")[0]
+        if name != self._activity:
+            self._activity = name
+            stderr.print(f"{name} …", highlight=False, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -1,0 +1,28 @@
+#include "neurons.hpp"
+
+#include <array>
+
+#include <immintrin.h>
+
+#include "random.hpp"
+#include "synapses.hpp"
+
+namespace sangbo::dynamics {
+namespace {
+
+// In this order: each uses what stands before it.
+#include "lanes.inl"
+
+#include "drives.inl"
+
+#include "deliver.inl"
+
+#include "neurons.inl"
+
+}  // namespace
+
+const Kernels kAvx512 = {"avx512",     kModels,         sizeof kModels / sizeof *kModels,
+                         poisson,      noise,           deliver_compact,
+                         deliver_wide, deliver_integers};
+
+}  // namespace sangbo::dynamics

@@ -1,0 +1,281 @@
+// Making a network: shards, then the rows of every projection, in two passes over the same
+// numbers: one counts, one writes.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <functional>
+#include <optional>
+
+#include "../error.hpp"
+#include "network.hpp"
+
+namespace sangbo::dynamics {
+namespace {
+
+// A shard's ring for one receptor stays within this many bits of words (1 MiB), so within a cache.
+constexpr unsigned kRingBits = 18;
+constexpr unsigned kMostTargetBits = 14;
+constexpr unsigned kFewestTargetBits = 8;
+constexpr unsigned kMostDelayBits = 12;
+constexpr std::uint32_t kSmallShard = 256;
+constexpr std::uint32_t kBlock = 64;  // neurons that share draws
+constexpr std::uint32_t kChunk = 64;  // rows that a thread takes at a time
+
+// Calls body(first, last) for chunks of 0 … count on all threads.
+void parallel(Pool& pool, std::uint32_t count, std::uint32_t chunk,
+              const std::function<void(std::uint32_t, std::uint32_t)>& body) {
+  std::atomic<std::uint64_t> next{0};
+  pool.run([&](unsigned) {
+    while (true) {
+      const std::uint64_t first = next.fetch_add(chunk, std::memory_order_relaxed);
+      if (first >= count) {
+        return;
+      }
+      body(static_cast<std::uint32_t>(first),
+           static_cast<std::uint32_t>(std::min<std::uint64_t>(first + chunk, count)));
+    }
+  });
+}
+
+// Writes the synapses of one row.
+class Writer {
+ public:
+  Writer(const Projection& p, Bits bits, std::uint64_t seed, std::uint32_t owner)
+      : p_(p), bits_(bits), seed_(seed), owner_(owner) {}
+
+  void begin(std::uint32_t row) {
+    weights_.emplace(seed_, Purpose::kWeights, owner_, row);
+    delays_.emplace(seed_, Purpose::kDelays, owner_, row);
+    listed_ = p_.rule->listed(row);
+  }
+  void write(const Rows& rows, std::uint32_t at, std::uint32_t local) {
+    const double weight =
+        p_.listed_weights.empty() ? p_.weight.draw(*weights_) : double{p_.listed_weights[listed_]};
+    const std::uint32_t delay = p_.listed_delays.empty() ? drawn() : p_.listed_delays[listed_];
+    ++listed_;
+    const std::uint32_t where = (delay << bits_.target) | local;
+    if (p_.storage == Storage::kWide) {
+      rows.wide()[at] = {where, static_cast<float>(weight)};
+    } else {
+      const auto whole = static_cast<std::int32_t>(std::lrint(weight / double{p_.unit}));
+      rows.compact()[at] = (static_cast<std::uint32_t>(whole) << bits_.where()) | where;
+    }
+  }
+
+ private:
+  std::uint32_t drawn() {
+    const double delay = std::clamp(p_.delay.draw(*delays_), 1.0, static_cast<double>(p_.longest));
+    return static_cast<std::uint32_t>(std::lrint(delay));
+  }
+
+  const Projection& p_;
+  Bits bits_;
+  std::uint64_t seed_;
+  std::uint32_t owner_;
+  std::optional<Random> weights_;
+  std::optional<Random> delays_;
+  std::size_t listed_ = 0;
+};
+
+}  // namespace
+
+void Network::build() {
+  divide();
+  for (std::uint32_t i = 0; i < projections_.size(); ++i) {
+    fill(i);
+  }
+  share_out();
+  zeros_ = Buffer(kLanes * sizeof(float));
+  built_ = true;
+}
+
+void Network::divide() {
+  incoming_.resize(populations_.size());
+  std::vector<std::uint32_t> longest(populations_.size(), 0);
+  for (std::uint32_t i = 0; i < projections_.size(); ++i) {
+    const Projection& p = projections_[i];
+    incoming_[p.post].push_back(i);
+    longest[p.post] = std::max(longest[p.post], p.longest);
+  }
+  for (std::uint32_t i = 0; i < populations_.size(); ++i) {
+    Population& population = populations_[i];
+    const auto delay = static_cast<unsigned>(std::bit_width(longest[i]));
+    if (delay > kMostDelayBits) {
+      throw Error("expected delays of fewer than " + std::to_string(1U << kMostDelayBits) +
+                  " steps, found " + std::to_string(longest[i]) + " to '" + population.name + "'");
+    }
+    const unsigned fit = std::clamp(kRingBits - delay, kFewestTargetBits, kMostTargetBits);
+    const std::uint32_t fewest = (population.size + (1U << fit) - 1) >> fit;
+    const auto shard_size = [&](std::uint32_t parts) {
+      return static_cast<std::uint32_t>(round_up((population.size + parts - 1) / parts, kBlock));
+    };
+    // More shards where threads would idle; but weights must not depend on threads.
+    const std::uint32_t each =
+        shard_size(std::max(fewest, std::min(pool_.threads(), population.size / kSmallShard)));
+    population.bits = {static_cast<unsigned>(std::bit_width(each - 1)), delay};
+    const Bits widest{static_cast<unsigned>(std::bit_width(shard_size(fewest) - 1)), delay};
+    for (const std::uint32_t k : incoming_[i]) {
+      Projection& p = projections_[k];
+      if (p.unit == 0) {
+        p.unit = p.largest / static_cast<float>((1U << (widest.weight() - 1)) - 1);
+      }
+      if (p.storage == Storage::kCompact &&
+          p.largest / p.unit >= static_cast<float>(1U << (widest.weight() - 1))) {
+        throw Error("expected compact weights of " + std::to_string(widest.weight()) +
+                    " bits to '" + population.name + "', found some that need more");
+      }
+    }
+    for (std::uint32_t first = 0; first < population.size; first += each) {
+      Shard shard{};
+      shard.population = i;
+      shard.first = first;
+      shard.count = std::min(each, population.size - first);
+      shard.fired.resize((shard.count + kLanes - 1) / kLanes);
+      const std::size_t inputs = population.model == nullptr ? 0 : population.reached.size();
+      shard.rings.resize(inputs);
+      for (std::size_t k = 0; k < inputs; ++k) {
+        if (population.reached[k]) {
+          shard.rings[k].memory = Buffer(sizeof(float) << population.bits.where());
+          shard.rings[k].at = shard.rings[k].memory.as<float>();
+        }
+      }
+      population.shards.push_back(shards_.size());
+      shards_.push_back(std::move(shard));
+    }
+  }
+}
+
+void Network::fill(std::uint32_t index) {
+  Projection& p = projections_[index];
+  const Population& post = populations_[p.post];
+  const std::uint32_t sources = populations_[p.pre].size;
+  const std::vector<std::size_t>& shards = post.shards;
+  const std::uint32_t each = 1U << post.bits.target;
+  const std::uint32_t span = shards.size() > 1 ? shards_[shards[1]].first : each;
+  p.rows.resize(shards.size());
+  for (Rows& rows : p.rows) {
+    rows.begins.assign(std::size_t{sources} + 2, 0);
+  }
+  // begins[s + 2] counts first; then begins[s + 1] is where the row of s goes on.
+  const auto go = [&](const auto& found) {
+    if (p.rule->by_target()) {
+      parallel(pool_, static_cast<std::uint32_t>(shards.size()), 1,
+               [&](std::uint32_t shard, std::uint32_t) {
+                 std::vector<std::uint32_t> partners;
+                 Writer writer(p, post.bits, seed_, index);
+                 for (std::uint32_t local = 0; local < shards_[shards[shard]].count; ++local) {
+                   const std::uint32_t target = shards_[shards[shard]].first + local;
+                   Random random(seed_, Purpose::kPartners, index, target);
+                   partners.clear();
+                   p.rule->row(target, random, partners);
+                   writer.begin(target);
+                   for (const std::uint32_t source : partners) {
+                     found(writer, shard, source, local);
+                   }
+                 }
+               });
+    } else {
+      parallel(pool_, sources, kChunk, [&](std::uint32_t first, std::uint32_t last) {
+        std::vector<std::uint32_t> partners;
+        Writer writer(p, post.bits, seed_, index);
+        for (std::uint32_t source = first; source < last; ++source) {
+          Random random(seed_, Purpose::kPartners, index, source);
+          partners.clear();
+          p.rule->row(source, random, partners);
+          // Rows ascend, however targets are divided; what the caller listed does already.
+          if (!std::is_sorted(partners.begin(), partners.end())) {
+            std::sort(partners.begin(), partners.end());
+          }
+          writer.begin(source);
+          for (const std::uint32_t target : partners) {
+            found(writer, target / span, source, target % span);
+          }
+        }
+      });
+    }
+  };
+  go([&](Writer&, std::uint32_t shard, std::uint32_t source, std::uint32_t) {
+    ++p.rows[shard].begins[source + 2];
+  });
+  for (Rows& rows : p.rows) {
+    std::uint64_t total = 0;
+    for (std::size_t s = 2; s < rows.begins.size(); ++s) {
+      total += rows.begins[s];
+      rows.begins[s] = static_cast<std::uint32_t>(total);
+    }
+    if (total > ~std::uint32_t{0}) {
+      throw Error("expected fewer than 2³² synapses of one projection to a shard, found " +
+                  std::to_string(total));
+    }
+    p.synapses += total;
+    rows.synapses = arena_.take(total * synapse_bytes(p.storage)).data();
+  }
+  go([&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t local) {
+    writer.write(p.rows[shard], p.rows[shard].begins[source + 1]++, local);
+  });
+  for (std::size_t k = 0; k < p.rows.size(); ++k) {
+    p.rows[k].begins.pop_back();
+    if (p.stdp || p.short_term) {
+      p.sources.emplace_back();
+      p.sources.back().of.resize(sources);
+    }
+    if (p.stdp) {
+      p.history.emplace_back(shards_[shards[k]].count, p.longest);
+      p.sources.back().counts.resize(shards_[shards[k]].count);
+    }
+  }
+}
+
+// Gives each shard to the thread that has least to do so far, the dearest first.
+void Network::share_out() {
+  std::vector<double> cost(shards_.size());
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    cost[i] = shards_[i].count;
+  }
+  for (const Projection& p : projections_) {
+    for (std::size_t k = 0; k < p.rows.size(); ++k) {
+      // As if neurons fired in one of 200 steps.
+      cost[populations_[p.post].shards[k]] += 0.005 * p.rows[k].begins.back();
+    }
+  }
+  std::vector<std::size_t> order(shards_.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    order[i] = i;
+  }
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return cost[a] > cost[b]; });
+  std::vector<double> load(pool_.threads(), 0);
+  mine_.resize(pool_.threads());
+  for (const std::size_t i : order) {
+    const auto least = std::min_element(load.begin(), load.end()) - load.begin();
+    load[static_cast<std::size_t>(least)] += cost[i];
+    mine_[static_cast<std::size_t>(least)].push_back(i);
+  }
+}
+
+std::vector<Synapse> Network::synapses(std::uint32_t index) const {
+  const Projection& p = projections_[index];
+  const Population& post = populations_[p.post];
+  const Bits bits = post.bits;
+  const std::uint32_t targets = (1U << bits.target) - 1;
+  std::vector<Synapse> found;
+  found.reserve(p.synapses);
+  for (std::uint32_t source = 0; source < populations_[p.pre].size; ++source) {
+    for (std::size_t k = 0; k < p.rows.size(); ++k) {
+      const Rows& rows = p.rows[k];
+      for (std::uint32_t i = rows.begins[source]; i < rows.begins[source + 1]; ++i) {
+        const bool wide = p.storage == Storage::kWide;
+        const std::uint32_t word = wide ? rows.wide()[i].where : rows.compact()[i];
+        const std::uint32_t where = word & bits.mask();
+        const float weight =
+            wide ? rows.wide()[i].weight
+                 : static_cast<float>(static_cast<std::int32_t>(word) >> bits.where()) * p.unit;
+        found.push_back({source, shards_[post.shards[k]].first + (where & targets), weight,
+                         where >> bits.target});
+      }
+    }
+  }
+  return found;
+}
+
+}  // namespace sangbo::dynamics

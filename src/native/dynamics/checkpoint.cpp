@@ -1,0 +1,124 @@
+// What a network is in the middle of, in an order that does not depend on how it is divided.
+#include <algorithm>
+#include <cstring>
+
+#include "../error.hpp"
+#include "network.hpp"
+
+namespace sangbo::dynamics {
+namespace {
+
+template <class T>
+void put(std::vector<std::uint32_t>& words, const T& value) {
+  static_assert(sizeof(T) % sizeof(std::uint32_t) == 0);
+  const std::size_t at = words.size();
+  words.resize(at + sizeof(T) / sizeof(std::uint32_t));
+  std::memcpy(words.data() + at, &value, sizeof value);
+}
+
+template <class T>
+void take(const std::vector<std::uint32_t>& words, std::size_t& at, T& value) {
+  if (words.size() - at < sizeof(T) / sizeof(std::uint32_t)) {
+    throw Error("expected a checkpoint of this network, found one that is too short");
+  }
+  std::memcpy(static_cast<void*>(&value), words.data() + at, sizeof value);
+  at += sizeof(T) / sizeof(std::uint32_t);
+}
+
+}  // namespace
+
+std::vector<float> Network::inputs(std::uint32_t population, std::uint32_t input) const {
+  const Population& p = populations_[population];
+  const std::size_t slots = std::size_t{1} << p.bits.delay;
+  std::vector<float> all(p.reached[input] ? slots * p.size : 0);
+  for (const std::size_t i : p.reached[input] ? p.shards : std::vector<std::size_t>()) {
+    const Shard& shard = shards_[i];
+    for (std::size_t slot = 0; slot < slots; ++slot) {
+      const float* from = shard.rings[input].at + (slot << p.bits.target);
+      std::copy(from, from + shard.count, all.data() + slot * p.size + shard.first);
+    }
+  }
+  return all;
+}
+
+void Network::set_inputs(std::uint32_t population, std::uint32_t input,
+                         const std::vector<float>& all) {
+  const Population& p = populations_[population];
+  const std::size_t slots = std::size_t{1} << p.bits.delay;
+  if (all.size() != (p.reached[input] ? slots * p.size : 0)) {
+    throw Error("expected a checkpoint of this network, found other inputs to '" + p.name + "'");
+  }
+  for (const std::size_t i : p.reached[input] ? p.shards : std::vector<std::size_t>()) {
+    const Shard& shard = shards_[i];
+    for (std::size_t slot = 0; slot < slots; ++slot) {
+      const float* from = all.data() + slot * p.size + shard.first;
+      std::copy(from, from + shard.count, shard.rings[input].at + (slot << p.bits.target));
+    }
+  }
+}
+
+// Weights by source and target, then traces of sources, then what is known of targets.
+std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
+  settle();
+  const Projection& p = projections_[index];
+  std::vector<std::uint32_t> words;
+  if (p.sources.empty()) {
+    return words;
+  }
+  const std::uint32_t sources = populations_[p.pre].size;
+  for (std::uint32_t source = 0; p.stdp && source < sources; ++source) {
+    for (const Rows& rows : p.rows) {
+      for (std::uint32_t i = rows.begins[source]; i < rows.begins[source + 1]; ++i) {
+        put(words, rows.wide()[i].weight);
+      }
+    }
+  }
+  for (const Sources::Source& source : p.sources.front().of) {
+    put(words, source);
+  }
+  for (std::size_t k = 0; k < p.history.size(); ++k) {
+    for (std::size_t t = 0; t < p.history[k].counts_.size(); ++t) {
+      put(words, p.sources[k].counts[t]);
+      put(words, p.history[k].counts_[t]);
+      for (std::size_t i = 0; i < History::kKept; ++i) {
+        put(words, p.history[k].spikes_[t * History::kKept + i]);
+      }
+    }
+  }
+  return words;
+}
+
+void Network::set_plasticity(std::uint32_t index, const std::vector<std::uint32_t>& words) {
+  Projection& p = projections_[index];
+  std::size_t at = 0;
+  const std::uint32_t sources = p.sources.empty() ? 0 : populations_[p.pre].size;
+  for (std::uint32_t source = 0; p.stdp && source < sources; ++source) {
+    for (const Rows& rows : p.rows) {
+      for (std::uint32_t i = rows.begins[source]; i < rows.begins[source + 1]; ++i) {
+        take(words, at, rows.wide()[i].weight);
+      }
+    }
+  }
+  const std::size_t first = at;
+  for (Sources& part : p.sources) {
+    at = first;
+    for (Sources::Source& source : part.of) {
+      take(words, at, source);
+    }
+  }
+  for (std::size_t k = 0; k < p.history.size(); ++k) {
+    p.history[k].swept(static_cast<std::uint32_t>(step_));
+    for (std::size_t t = 0; t < p.history[k].counts_.size(); ++t) {
+      take(words, at, p.sources[k].counts[t]);
+      take(words, at, p.history[k].counts_[t]);
+      for (std::size_t i = 0; i < History::kKept; ++i) {
+        take(words, at, p.history[k].spikes_[t * History::kKept + i]);
+      }
+    }
+  }
+  if (at != words.size()) {
+    throw Error("expected a checkpoint of this network, found one that is too long");
+  }
+}
+
+}  // namespace sangbo::dynamics

@@ -1,0 +1,26 @@
+#include "neurons.hpp"
+
+#include <array>
+
+#include "random.hpp"
+#include "synapses.hpp"
+
+namespace sangbo::dynamics {
+namespace {
+
+// In this order: each uses what stands before it.
+#include "lanes.inl"
+
+#include "drives.inl"
+
+#include "deliver.inl"
+
+#include "neurons.inl"
+
+}  // namespace
+
+const Kernels kPortable = {"portable",   kModels,         sizeof kModels / sizeof *kModels,
+                           poisson,      noise,           deliver_compact,
+                           deliver_wide, deliver_integers};
+
+}  // namespace sangbo::dynamics

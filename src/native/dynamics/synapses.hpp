@@ -1,0 +1,69 @@
+// Synapses of one projection: for each shard of targets, one row for each source.
+//
+// A synapse says where in its shard's ring of inputs a spike adds its weight: target and delay
+// together, target in the low bits. A compact synapse is one word, and its weight, in the bits
+// above, is a whole number of the projection's unit; a wide one holds its weight as a float.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "../arena.hpp"
+#include "../buffer.hpp"
+
+namespace sangbo::dynamics {
+
+// Bits that say where: targets of a shard, and steps of delay.
+struct Bits {
+  unsigned target;
+  unsigned delay;
+
+  [[nodiscard]] unsigned where() const { return target + delay; }
+  [[nodiscard]] unsigned weight() const { return 32 - where(); }
+  [[nodiscard]] std::uint32_t mask() const { return (1U << where()) - 1; }
+};
+
+struct WideSynapse {
+  std::uint32_t where;
+  float weight;
+};
+
+enum class Storage { kCompact, kWide };
+inline std::size_t synapse_bytes(Storage storage) {
+  return storage == Storage::kCompact ? sizeof(std::uint32_t) : sizeof(WideSynapse);
+}
+
+// The synapses of one shard.
+struct Rows {
+  std::vector<std::uint32_t> begins;  // of each source, and the end
+  std::byte* synapses = nullptr;      // in the network's arena
+  std::uint64_t events = 0;           // synapses that spikes have crossed
+
+  [[nodiscard]] std::uint32_t* compact() const {
+    return reinterpret_cast<std::uint32_t*>(synapses);
+  }
+  [[nodiscard]] WideSynapse* wide() const { return reinterpret_cast<WideSynapse*>(synapses); }
+};
+
+// The inputs of one receptor of one shard to come: a ring of steps, a row of targets for each.
+struct Ring {
+  Buffer memory;
+  float* at = nullptr;
+
+  [[nodiscard]] std::int32_t* integers() const { return reinterpret_cast<std::int32_t*>(at); }
+};
+
+// Adds the rows of spikes to a ring, and returns how many synapses that were.
+struct Delivery {
+  const Rows& rows;
+  std::span<const std::uint32_t> spikes;
+  const float* shares;  // of each spike's weights, or null: all of them
+  Bits bits;
+  std::uint64_t now;  // the step that the spikes belong to
+  float unit;         // of compact weights
+  int shift;          // of integer weights: to the left, or to the right where negative
+};
+
+}  // namespace sangbo::dynamics

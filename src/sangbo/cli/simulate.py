@@ -1,0 +1,109 @@
+"""`sangbo simulate`: networks of spiking neurons that everybody knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sangbo.cli.output import JsonFlag, print_json, progress_bars
+
+if TYPE_CHECKING:
+    from sangbo.dynamics import Network
+
+app = typer.Typer(no_args_is_help=True, help="Simulate networks of spiking neurons.")
+
+Neurons = Annotated[int, typer.Option(min=5, help="Neurons.")]
+Degree = Annotated[int, typer.Option(min=2, help="Synapses of each.")]
+Duration = Annotated[float, typer.Option(min=0, help="Milliseconds.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
+Threads = Annotated[int | None, typer.Option(help="Threads; all processors.")]
+Report = Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report.")]
+
+
+@app.command()
+def random(
+    neurons: Neurons = 10_000,
+    synapses_per_neuron: Degree = 1000,
+    rate: Annotated[float, typer.Option(help="Hz of a neuron alone.")] = 10.0,
+    duration: Duration = 1000.0,
+    plastic: Annotated[bool, typer.Option("--plastic", help="STDP among excitatory ones.")] = False,
+    seed: Seed = 1,
+    threads: Threads = None,
+    report: Report = None,
+    json: JsonFlag = False,
+) -> None:
+    """Leaky integrate-and-fire neurons connected at random, steps of 1 ms."""
+    from sangbo.dynamics import presets
+
+    network = presets.random(
+        neurons, synapses_per_neuron, rate, plastic=plastic, seed=seed, threads=threads
+    )
+    _run("random", network, duration, report, json)
+
+
+@app.command()
+def microcircuit(
+    scale: Annotated[float, typer.Option(help="Of neurons and in-degrees.")] = 0.1,
+    duration: Duration = 1000.0,
+    seed: Seed = 1,
+    threads: Threads = None,
+    report: Report = None,
+    json: JsonFlag = False,
+) -> None:
+    """The cortical microcircuit of Potjans and Diesmann, steps of 0.1 ms."""
+    from sangbo.dynamics import presets
+
+    _run(
+        "microcircuit",
+        presets.microcircuit(scale, seed=seed, threads=threads),
+        duration,
+        report,
+        json,
+    )
+
+
+@app.command()
+def loihi(
+    neurons: Neurons = 131_072,
+    synapses_per_neuron: Degree = 1000,
+    rate: Annotated[float, typer.Option(help="Hz of a neuron alone.")] = 5.0,
+    duration: Duration = 1000.0,
+    seed: Seed = 1,
+    threads: Threads = None,
+    report: Report = None,
+    json: JsonFlag = False,
+) -> None:
+    """A whole Loihi chip of integer neurons, bit for bit, steps of 1 ms."""
+    from sangbo.dynamics import presets
+
+    network = presets.loihi(neurons, synapses_per_neuron, rate, seed=seed, threads=threads)
+    _run("loihi", network, duration, report, json)
+
+
+def _run(name: str, network: Network, duration: float, report: Path | None, json: bool) -> None:
+    from sangbo.dynamics import document
+
+    with progress_bars() as progress:
+        progress("building", 0.0)
+        network.build()
+        run = network.run(duration, progress=progress)
+    found = document(network, run)
+    if report is not None:
+        from sangbo.report.dynamics import simulation_page
+
+        simulation_page(name, network, run).write(report)
+    if json:
+        print_json(found)
+        return
+    typer.echo(
+        f"{run.neurons:,} neurons, {run.synapses:,} synapses ({found['bytes_per_synapse']} bytes "
+        f"each), {run.duration:g} ms\n"
+        f"{run.spikes:,} spikes, {run.spikes / run.neurons / run.duration * 1000:.2f} Hz, "
+        f"{run.synaptic_events:,} synaptic events\n"
+        f"measured: {run.seconds:.3f} s, real-time factor {run.real_time_factor:.3g}, "
+        f"{run.events_per_second / 1e6:,.0f} million events/s on {run.threads} threads"
+    )
+    for entry in found["energy"]:
+        typer.echo(f"modelled: {entry['chip']} {entry['total_pj'] / 1e9:.3g} mJ per second")

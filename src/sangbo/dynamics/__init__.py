@@ -1,0 +1,94 @@
+"""Networks of spiking neurons at the scale of a chip.
+
+>>> from sangbo import dynamics
+>>> network = dynamics.Network(step=1.0, seed=1)
+>>> source = network.population(10, dynamics.PoissonSource(rate=50.0))
+>>> cells = network.population(10, dynamics.LIF())
+>>> _ = network.connect(source, cells, dynamics.AllToAll(), dynamics.Static(weight=100.0))
+>>> network.run(100.0).synaptic_events % 10
+0
+"""
+
+from sangbo.dynamics.channels import HodgkinHuxley, TraubMiles
+from sangbo.dynamics.loihi import Loihi
+from sangbo.dynamics.model import Model
+from sangbo.dynamics.network import Network, Population, Projection
+from sangbo.dynamics.neurons import LIF, AdEx, Izhikevich, McCullochPitts
+from sangbo.dynamics.receptors import (
+    ConductanceAlpha,
+    ConductanceExponential,
+    CurrentAlpha,
+    CurrentExponential,
+    Delta,
+)
+from sangbo.dynamics.recording import Memory, Recorder, Sampling
+from sangbo.dynamics.rules import (
+    AllToAll,
+    ByDistance,
+    Convolution,
+    FixedInDegree,
+    FixedOutDegree,
+    FixedProbability,
+    FixedTotal,
+    OneToOne,
+    Pairs,
+    Rule,
+)
+from sangbo.dynamics.run import Run, document
+from sangbo.dynamics.sources import PoissonSource, RegularSource, SpikeTimes
+from sangbo.dynamics.stimuli import NoiseInput, PoissonInput, StepInput
+from sangbo.dynamics.synapses import (
+    STDP,
+    HomeostaticScaling,
+    Static,
+    TripletSTDP,
+    TsodyksMarkram,
+)
+from sangbo.dynamics.values import Normal, Uniform
+
+__all__ = [
+    "LIF",
+    "STDP",
+    "AdEx",
+    "AllToAll",
+    "ByDistance",
+    "ConductanceAlpha",
+    "ConductanceExponential",
+    "Convolution",
+    "CurrentAlpha",
+    "CurrentExponential",
+    "Delta",
+    "FixedInDegree",
+    "FixedOutDegree",
+    "FixedProbability",
+    "FixedTotal",
+    "HodgkinHuxley",
+    "HomeostaticScaling",
+    "Izhikevich",
+    "Loihi",
+    "McCullochPitts",
+    "Memory",
+    "Model",
+    "Network",
+    "NoiseInput",
+    "Normal",
+    "OneToOne",
+    "Pairs",
+    "PoissonInput",
+    "PoissonSource",
+    "Population",
+    "Projection",
+    "Recorder",
+    "RegularSource",
+    "Rule",
+    "Run",
+    "Sampling",
+    "SpikeTimes",
+    "Static",
+    "StepInput",
+    "TraubMiles",
+    "TripletSTDP",
+    "TsodyksMarkram",
+    "Uniform",
+    "document",
+]

@@ -1,0 +1,100 @@
+"""Saving a network in the middle of a simulation, and going on from there exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as encode
+
+from sangbo.dynamics.sources import SpikeTimes
+from sangbo.errors import SimulationError
+from sangbo.files import write_file
+
+if TYPE_CHECKING:
+    from sangbo.dynamics.network import Network
+
+FORMAT = 1
+
+
+def save(network: Network, path: Path) -> None:
+    """Write what ``network`` is in the middle of to ``path``, in one step (safetensors).
+
+    Neurons and synapses themselves are not written: the same description makes them again.
+
+    Raises:
+        SangboError: it cannot be written.
+    """
+    native = network.build()
+    tensors: dict[str, NDArray[Any]] = {"step": np.array([native.step], np.uint64)}
+    for p in network.populations:
+        if isinstance(p.model, SpikeTimes):
+            continue
+        for i, name in enumerate(p.states):
+            tensors[f"{p.index}.state.{name}"] = native.state(p.index, i)
+        for i, name in enumerate(p.receptors):
+            tensors[f"{p.index}.input.{name}"] = native.inputs(p.index, i)
+    for q in network.projections:
+        tensors[f"{q.index}.plasticity"] = native.plasticity(q.index)
+    write_file(path, encode(tensors, metadata={"network": _described(network)}))
+
+
+def restore(network: Network, path: Path) -> None:
+    """Bring ``network``, described as the saved one was, to where that was.
+
+    Raises:
+        SimulationError: the file is no checkpoint, or that of another network.
+    """
+    native = network.build()
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = (file.metadata() or {}).get("network")
+            if found != _described(network):
+                raise SimulationError(
+                    f"expected a checkpoint of this network in {path}, {_described(network)}, "
+                    f"found {found}"
+                )
+            tensors: dict[str, NDArray[Any]] = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise SimulationError(f"expected a checkpoint in {path}: {error}") from None
+    try:
+        native.set_step(int(tensors["step"][0]))
+        for p in network.populations:
+            if isinstance(p.model, SpikeTimes):
+                continue
+            for i, name in enumerate(p.states):
+                state = tensors[f"{p.index}.state.{name}"].view(np.float32)
+                if state.shape != (p.size,):
+                    raise SimulationError(
+                        f"expected {p.size} of {name} of {p.name} in {path}, found {state.shape}"
+                    )
+                native.set_state(p.index, i, state)
+            for i, name in enumerate(p.receptors):
+                native.set_inputs(p.index, i, tensors[f"{p.index}.input.{name}"])
+        for q in network.projections:
+            native.set_plasticity(q.index, tensors[f"{q.index}.plasticity"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SimulationError(f"expected a whole checkpoint in {path}, found {error}") from None
+
+
+def _described(network: Network) -> str:
+    """What must be the same for a checkpoint to fit."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "step": network.step,
+            "seed": network.seed,
+            "populations": [
+                [p.name, p.size, "" if isinstance(p.model, SpikeTimes) else p.model.kernel]
+                for p in network.populations
+            ],
+            "projections": [
+                [q.pre.name, q.post.name, q.receptor, type(q.synapses).__name__, q.size]
+                for q in network.projections
+            ],
+        }
+    )

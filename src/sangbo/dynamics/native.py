@@ -1,0 +1,130 @@
+"""The network as described, made in the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sangbo import _dynamics
+from sangbo.dynamics.sources import SpikeTimes
+from sangbo.dynamics.synapses import bounds, longest, make_plastic
+from sangbo.dynamics.values import Normal, Uniform
+from sangbo.errors import SimulationError
+
+if TYPE_CHECKING:
+    from sangbo.dynamics.network import Network, Population, Projection
+
+
+class Kernel(NamedTuple):
+    """A neuron model as the engine knows it."""
+
+    states: list[str]
+    parameters: list[str]
+    receptors: list[str]
+    integers: bool
+
+
+KERNELS = {m[0]: Kernel(*m[1:]) for m in _dynamics.models()}
+_LARGEST_MULTIPLE = 1 << 11
+
+
+def make(network: Network, isa: str) -> _dynamics.Network:
+    """The engine's network, built."""
+    native = _dynamics.Network(network.seed, network.threads, isa)
+    for population in network.populations:
+        _make_population(native, population, network.step)
+    for projection in network.projections:
+        _make_projection(native, projection, network)
+    for population, stimulus in network.stimuli:
+        receptor = population.receptors.index(stimulus.receptor)
+        stimulus.native(native, population.index, receptor, network.step)
+    for population in network.recorded:
+        native.record(population.index)
+    for population, sampling in network.samplings:
+        state = population.states.index(sampling.state)
+        native.sample(population.index, sampling.neurons, state, sampling.every)
+    native.build()
+    return native
+
+
+def _make_population(native: _dynamics.Network, population: Population, step: float) -> None:
+    model = population.model
+    if isinstance(model, SpikeTimes):
+        native.listed(population.name, population.size, *model.listed(step))
+        return
+    kernel = KERNELS[model.kernel]
+    kind = np.int32 if kernel.integers else np.float32
+    native.population(population.name, model.kernel, population.size)
+    given = model.parameters(step)
+    if set(given) != set(kernel.parameters):
+        raise SimulationError(f"expected parameters {kernel.parameters}, found {sorted(given)}")
+    for index, name in enumerate(kernel.parameters):
+        values = np.atleast_1d(np.asarray(given[name])).astype(kind)
+        native.set_parameter(population.index, index, values.view(np.float32))
+    for name, value in model.states(step).items():
+        values = np.broadcast_to(np.asarray(value), population.size).astype(kind)
+        native.set_state(population.index, kernel.states.index(name), values.view(np.float32))
+
+
+def _make_projection(native: _dynamics.Network, projection: Projection, network: Network) -> None:
+    synapses, pre, post = projection.synapses, projection.pre, projection.post
+    rule, order = projection.rule.native(pre, post, network.seed, projection.index)
+    weight, delay = synapses.weight, synapses.delay
+    weights, delays = np.zeros(0, np.float32), np.zeros(0, np.uint32)
+    if not isinstance(weight, Uniform | Normal) and np.ndim(weight):
+        weights = _listed("weights", weight, order).astype(np.float32)
+    if not isinstance(delay, Uniform | Normal) and np.ndim(delay):
+        delays = np.round(_listed("delays", delay, order) / network.step).astype(np.uint32)
+    index = native.project(
+        pre.index,
+        post.index,
+        post.receptors.index(projection.receptor),
+        rule,
+        synapses.storage == "wide",
+        _native(weight, weights.size),
+        _native(delay, delays.size, 1 / network.step),
+        weights,
+        delays,
+        longest(delay, network.step),
+        1.0 if KERNELS[_kernel(post)].integers else _unit(weight),
+        max(map(abs, bounds("weight", weight))),
+        0,
+    )
+    make_plastic(native, index, synapses, network.step)
+
+
+def _kernel(population: Population) -> str:
+    if isinstance(population.model, SpikeTimes):
+        raise SimulationError(f"expected a target that has inputs, found {population}")
+    return population.model.kernel
+
+
+def _unit(weight: Any) -> float:
+    """What all weights are whole multiples of, or 0 where that is nothing."""
+    if isinstance(weight, Uniform | Normal):
+        return 0.0
+    sizes = np.abs(np.unique(np.asarray(weight, np.float64)))
+    sizes = sizes[sizes > 0]
+    if not sizes.size:
+        return 1.0
+    multiples = sizes / sizes.min()
+    whole = np.abs(multiples - np.round(multiples)) < 1e-9 * multiples
+    return float(sizes.min()) if whole.all() and multiples.max() < _LARGEST_MULTIPLE else 0.0
+
+
+def _listed(name: str, values: Any, order: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    array = np.asarray(values, np.float64)
+    if order is None or array.shape != order.shape:
+        raise SimulationError(
+            f"expected one number, a distribution, or one of {name} for each listed pair, found "
+            f"shape {array.shape}"
+        )
+    return array[order]
+
+
+def _native(value: Any, listed: int, scale: float = 1.0) -> _dynamics.Distribution:
+    if isinstance(value, Uniform | Normal):
+        return value.native(scale)
+    return _dynamics.Distribution(0, 0.0 if listed else float(value) * scale, 0, 0, 0)

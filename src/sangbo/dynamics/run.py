@@ -1,0 +1,68 @@
+"""What one run did."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sangbo.dynamics.energy import energy
+from sangbo.dynamics.memory import synapse_bytes
+from sangbo.dynamics.recording import Memory
+from sangbo.dynamics.synapses import STDP, TripletSTDP
+
+if TYPE_CHECKING:
+    from sangbo.dynamics.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run did.
+
+    Attributes:
+        duration: simulated time, ms.
+        seconds: time it took.
+        neurons, synapses: size of the network.
+        spikes: by all neurons in this run.
+        synaptic_events: synapses crossed by spikes in this run.
+        neuron_updates: neurons times steps.
+        recorded: what was recorded, where nobody gave another recorder.
+    """
+
+    duration: float
+    seconds: float
+    neurons: int
+    synapses: int
+    spikes: int
+    synaptic_events: int
+    neuron_updates: int
+    threads: int
+    recorded: Memory
+
+    @property
+    def real_time_factor(self) -> float:
+        """Time it took by time simulated: below 1 is faster than real time."""
+        return self.seconds * 1000 / self.duration if self.duration else math.nan
+
+    @property
+    def events_per_second(self) -> float:
+        """Synaptic events by time it took."""
+        return self.synaptic_events / self.seconds if self.seconds else math.nan
+
+
+def document(network: Network, run: Run) -> dict[str, Any]:
+    """What ``sangbo simulate --json`` prints of a run."""
+    storage = [(p.size, synapse_bytes(p.synapses.storage)) for p in network.projections]
+    plastic = [isinstance(p.synapses, STDP | TripletSTDP) for p in network.projections]
+    return {
+        "neurons": run.neurons,
+        "synapses": run.synapses,
+        "spikes": run.spikes,
+        "synaptic_events": run.synaptic_events,
+        "events_per_second": run.events_per_second,
+        "real_time_factor": run.real_time_factor,
+        "plastic": any(plastic),
+        "bytes_per_synapse": round(sum(n * b for n, b in storage) / max(run.synapses, 1), 2),
+        "threads": run.threads,
+        "energy": energy(run),
+    }
