@@ -1,9 +1,13 @@
 """What a language model loses at which price: the measured frontier of conversions.
 
-    .venv/bin/python benchmarks/frontier.py --text FILE
+    .venv/bin/python benchmarks/frontier.py --text FILE [--picture FILE.png]
 
 Prepares a conversion once, builds it at several mean numbers of spikes per value, and reads the
-same text with the original and with all of them. Nothing of the text is used in conversion.
+same text with the original and with all of them. Nothing of the text is used in conversion. Spikes
+per value are counted in three ways: by targets (a level counts once for every weight that reads it:
+what energy follows), as sent (once, wherever a neuron sends it), and as sent into weights (without
+queries and probabilities, many of which are zero). Beside each stands what is left for the spiking
+side when the levels of most spikes go dense, `DENSE` of all levels at most.
 """
 
 from __future__ import annotations
@@ -13,38 +17,52 @@ import json
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from sangbo import Settings, codes
 from sangbo.convert.allocate import point
-from sangbo.convert.budget import Budget
+from sangbo.convert.budget import DEFAULT, Budget
 from sangbo.convert.prepare import prepare
 from sangbo.engines import Native, Reference, Segment
-from sangbo.engines.base import Index
+from sangbo.engines.base import Index, Real
+from sangbo.graph import Linear
 from sangbo.ledger import Histogram, Ledger
 from sangbo.sources import open_source
-from sangbo.tasks.language import log_softmax, whole_reading
+from sangbo.tasks.language import whole_reading
 
-SPIKES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
+SPIKES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 1.8)
 CONTEXT = 512
+DENSE = 0.05
+WAYS = ("by targets", "as sent", "into weights")
 
 
 @dataclass(slots=True)
 class Row:
-    """One conversion: what was chosen by prediction, and what the text showed."""
+    """One conversion: what was chosen by prediction, and what the text showed.
+
+    Attributes:
+        budget: as `sangbo convert` takes it.
+        predicted: relative rise of perplexity by encoding.
+        change: of perplexity, found.
+        kl_divergence: nats per token.
+        top1_agreement: share of tokens.
+        spikes: csd spikes per value in each of the `WAYS`, no level dense.
+        beside: the same where up to `DENSE` of the levels are dense: spikes left, and that share.
+    """
 
     budget: str
     predicted: float
     change: float = 0.0
     kl_divergence: float = 0.0
     top1_agreement: float = 0.0
-    spikes_per_value: float = 0.0
-    spikes_per_sent: float = 0.0
-    dense: float = 0.0
-    above_15: float = 0.0
+    spikes: dict[str, float] = field(default_factory=dict)
+    beside: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -56,7 +74,8 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=int, default=16384)
     parser.add_argument("--weight-bits", type=int, choices=(4, 8))
-    parser.add_argument("--budget", action="append", help="instead of 0.8 … 1.6 spikes")
+    parser.add_argument("--budget", action="append", help="instead of 0.8 … 1.8 spikes")
+    parser.add_argument("--picture", type=Path, help="PNG of the frontier")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     source = open_source(given.source)
@@ -66,11 +85,13 @@ def main() -> None:
     settings = Settings(weight_bits=given.weight_bits)
     prepared = prepare(source, settings, None, told)
     rows, engines = [], []
-    for text in given.budget or [f"spikes={s}" for s in SPIKES]:
+    for text in given.budget or [*(f"spikes={s}" for s in SPIKES), str(DEFAULT)]:
         choices = prepared.choose(Budget.parse(text))
         rows.append(Row(text, point(choices, None).perplexity))
-        engines.append(Native(prepared.build(choices, told)))
+        engines.append(Native(prepared.build(choices)))
     read(rows, engines, Reference(source.graph), ids)
+    if given.picture is not None:
+        draw(rows, len(ids) - 1, given.picture)
     print(json.dumps([asdict(row) for row in rows]) if given.json else markdown(rows, len(ids) - 1))
 
 
@@ -90,61 +111,98 @@ def read(rows: Sequence[Row], engines: Sequence[Native], original: Reference, id
         window = window[: len(labels)]
         at = np.arange(len(labels))
         inputs = whole_reading(window)
-        before = log_softmax(
-            original.run(inputs, [Segment(original.cache(len(window)), len(window))])["logits"]
-        )
+        segment = Segment(original.cache(len(window)), len(window))
+        before = log_probabilities(original.run(inputs, [segment])["logits"])
+        probabilities = np.exp(before)
         likelihood[-1] += before[at, labels].sum(dtype=np.float64)
         for i, (row, engine) in enumerate(zip(rows, engines, strict=True)):
             segment = Segment(engine.cache(len(window)), len(window))
-            after = log_softmax(engine.run(inputs, [segment], ledger=ledgers[i])["logits"])
+            after = log_probabilities(engine.run(inputs, [segment], ledger=ledgers[i])["logits"])
             likelihood[i] += after[at, labels].sum(dtype=np.float64)
-            row.kl_divergence += float((np.exp(before) * (before - after)).sum() / count)
             row.top1_agreement += float((before.argmax(1) == after.argmax(1)).sum() / count)
+            lost = np.einsum("tv,tv->t", probabilities, before - after)
+            row.kl_divergence += float(lost.sum(dtype=np.float64) / count)
     for i, row in enumerate(rows):
         row.change = math.expm1((likelihood[-1] - likelihood[i]) / count)
-        tally(row, ledgers[i])
+        tally(row, ledgers[i], engines[i])
 
 
-def tally(row: Row, ledger: Ledger) -> None:
-    """Spikes per value, weighted by targets and as sent, and the shares of large levels."""
+def log_probabilities(logits: Real) -> Real:
+    """`sangbo.tasks.language.log_softmax` in float32, which is enough here and much faster."""
+    shifted: Real = logits - logits.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted
+
+
+def tally(row: Row, ledger: Ledger, engine: Native) -> None:
+    """Count spikes per value in all `WAYS`."""
+    operations = ledger.operations.values()
+    weighted = {o.input for o in engine.graph.operations if isinstance(o, Linear)}
+    counted = (
+        [o.pairs for o in operations],
+        [ledger.neurons[name] for name in {o.source for o in operations}],
+        [ledger.neurons[name] for name in weighted],
+    )
+    for way, histograms in zip(WAYS, counted, strict=True):
+        shares = by_spikes(histograms)
+        row.spikes[way] = float(shares @ np.arange(len(shares)))
+        row.beside[way] = split(shares)
+
+
+def by_spikes(histograms: Sequence[Histogram]) -> NDArray[np.float64]:
+    """Share of the values with 0, 1, 2 … csd spikes."""
     csd = codes.code("csd")
-    sources = {operation.source for operation in ledger.operations.values()}
-    sent = [ledger.neurons[name] for name in sources]
-    targets = [operation.pairs for operation in ledger.operations.values()]
+    counts = np.zeros(17)
+    for histogram in histograms:
+        counts += np.bincount(csd.spikes(histogram.magnitudes), histogram.occurrences, len(counts))
+    return counts / counts.sum()
 
-    def mean(histograms: Sequence[Histogram], worth: str) -> float:
-        total = weighed = 0
-        for histogram in histograms:
-            spikes = csd.spikes(histogram.magnitudes)
-            weight = {
-                "spikes": spikes, "dense": spikes > 3, "large": histogram.magnitudes > 15,
-            }[worth]  # fmt: skip
-            total += int(histogram.occurrences.sum())
-            weighed += int((weight * histogram.occurrences).sum())
-        return weighed / total
 
-    row.spikes_per_value = mean(targets, "spikes")
-    row.spikes_per_sent = mean(sent, "spikes")
-    row.dense = mean(targets, "dense")
-    row.above_15 = mean(targets, "large")
+def split(shares: NDArray[np.float64]) -> tuple[float, float]:
+    """Spikes per value left, and the share of values that is dense, where the largest are."""
+    spikes, dense = float(shares @ np.arange(len(shares))), 0.0
+    for count in range(len(shares) - 1, 0, -1):
+        moved = min(float(shares[count]), DENSE - dense)
+        spikes, dense = spikes - moved * count, dense + moved
+    return spikes, dense
 
 
 def markdown(rows: Sequence[Row], tokens: int) -> str:
     """The table that people read."""
     lines = [
-        f"{tokens} tokens, windows of {CONTEXT}; spikes in csd, dense: more than 3 spikes",
+        f"{tokens} tokens, windows of {CONTEXT}; csd spikes per value, and in brackets those left "
+        f"where {DENSE:.0%} of the values at most are dense",
         "",
-        "| budget | predicted | perplexity | KL (nats) | top-1 | spikes per value, by targets "
-        "| as sent | dense | above 15 |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        f"| budget | predicted | perplexity | KL (nats) | top-1 | {' | '.join(WAYS)} |",
+        f"|---|---:|---:|---:|---:|{'---:|' * len(WAYS)}",
     ]
-    lines += [
-        f"| {r.budget} | +{r.predicted:.2%} | {r.change:+.2%} | {r.kl_divergence:.4f} "
-        f"| {r.top1_agreement:.1%} | {r.spikes_per_value:.2f} | {r.spikes_per_sent:.2f} "
-        f"| {r.dense:.1%} | {r.above_15:.1%} |"
-        for r in rows
-    ]
+    for r in rows:
+        counts = " | ".join(f"{r.spikes[w]:.2f} ({r.beside[w][0]:.2f})" for w in WAYS)
+        lines.append(
+            f"| {r.budget} | +{r.predicted:.2%} | {r.change:+.2%} | {r.kl_divergence:.4f} "
+            f"| {r.top1_agreement:.1%} | {counts} |"
+        )
     return "\n".join(lines)
+
+
+def draw(rows: Sequence[Row], tokens: int, path: Path) -> None:
+    """Rise of perplexity against spikes per value, in all `WAYS`."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    change = [100 * r.change for r in rows]
+    for way, colour in zip(WAYS, ("#b71c1c", "#1565c0", "#2e7d32"), strict=True):
+        axes.plot([r.spikes[way] for r in rows], change, "o-", color=colour, label=way)
+        left = [r.beside[way][0] for r in rows]
+        axes.plot(left, change, "o:", color=colour, mfc="white", label=f"{way}, {DENSE:.0%} dense")
+    axes.axhline(2, color="#607d8b", linewidth=0.8)
+    axes.axvline(1.2, color="#607d8b", linewidth=0.8)
+    axes.set(
+        yscale="log", xlabel="csd spikes per value", ylabel="rise of perplexity, %",
+        title=f"What fewer spikes cost ({tokens} tokens that no conversion has seen)",
+    )  # fmt: skip
+    axes.grid(visible=True, which="both", alpha=0.25)
+    axes.legend()
+    FigureCanvasAgg(figure).print_png(str(path))
 
 
 if __name__ == "__main__":

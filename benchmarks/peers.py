@@ -280,6 +280,6 @@ PEERS: dict[str, Callable[[Path, int], Peer]] = {
     "transformers bfloat16": lambda w, t: Transformers(w, t, "bfloat16"),
 }
 
-# Threads of libraries that wait for work must not spin while another engine is measured.
-os.environ.setdefault("KMP_BLOCKTIME", "0")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Threads of libraries that wait for work may spin for a while, as they are tuned to, but not into
+# another engine's turn.
+os.environ.setdefault("KMP_BLOCKTIME", "20")

@@ -96,6 +96,17 @@ def tokens(rows: int, seed: int = 0) -> Any:
     return np.random.default_rng(seed).integers(0, VOCABULARY, rows).astype(np.int32)
 
 
+def letters() -> Tokenizer:
+    """Bytes for letters: 61 tokens, the last of them ends a turn."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())[:60]
+    vocabulary = {letter: i for i, letter in enumerate(letters)} | {"<|end|>": 60}
+    inner = tokenizers.Tokenizer(models.BPE(vocabulary, [], unk_token=letters[0]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_special_tokens(["<|end|>"])
+    return Tokenizer(inner, ends=["<|end|>"])
+
+
 def inputs(ids: Any, start: int = 0) -> dict[str, Any]:
     rows = np.arange(len(ids), dtype=np.int32)
     return {"tokens": ids, "positions": rows + np.int32(start), "selected": rows}
@@ -112,14 +123,3 @@ def with_levels(graph: Graph, highest: int) -> Graph:
         for o in graph.operations
     )
     return replace(graph, operations=operations)
-
-
-def tokenizer() -> Tokenizer:
-    """Bytes for letters: 61 tokens, the last of them ends a turn."""
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())[:60]
-    vocabulary = {letter: i for i, letter in enumerate(letters)} | {"<|end|>": 60}
-    inner = tokenizers.Tokenizer(models.BPE(vocabulary, [], unk_token=letters[0]))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    inner.add_special_tokens(["<|end|>"])
-    return Tokenizer(inner, ends=["<|end|>"])

@@ -13,22 +13,26 @@ import pytest
 import networks
 import sangbo
 from sangbo import Settings
-from sangbo.certificate import layer_limit, write_certificate
+from sangbo.certificate import divergence_limit, layer_limit, write_certificate
+from sangbo.convert import written
+from sangbo.convert.layers import Measured
 from sangbo.engines import Reference
 from sangbo.errors import CertificateError
 from sangbo.network import Network
+from sangbo.progress import silent
 from sangbo.recheck import against, check_certificate, flatten, read_certificate, recheck, tolerance
 from sangbo.sources import Source
 from sangbo.verify import compare, measure_rounding
 
 SOURCE = Source(networks.llama(seed=3, layers=3))
+SMALL = Settings(sequences=4, length=48)
 ALLOWED = 0.5
 TEMPORAL = {"tokens": 9, "rate_steps": 15, "codes": [{"name": "csd"}]}
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
-    return sangbo.convert(SOURCE, settings=Settings(sequences=4, length=48))
+    return sangbo.convert(SOURCE, settings=SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +108,43 @@ def test_where_no_layer_is_to_blame_the_worst_are_named(certificate: sangbo.Cert
 def test_nothing_that_is_not_a_number_holds(certificate: sangbo.Certificate) -> None:
     lost = replace(certificate.layers[0], local=math.nan)
     assert not replace(certificate, layers=(lost,)).passed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sound_network_holds_on_few_tokens(seed: int) -> None:
+    """Whatever it was calibrated on: eight letters in a row are unlike what the network writes."""
+    source = Source(networks.llama(seed=seed), networks.letters())
+    network = sangbo.convert(source, settings=SMALL, calibration="ABCDEFGH" * 12)
+    found = sangbo.verify(network, original=source, tokens=20, allowed=10)
+    assert found.failures() == []
+
+
+def test_what_a_conversion_measures_is_on_text_that_it_was_not_fitted_to() -> None:
+    """So it is what any other text shows, within three standard errors."""
+    network = sangbo.convert(SOURCE, settings=SMALL)
+    measured = Measured.from_dict(network.conversion["measured"])
+    fresh = written(SOURCE, replace(SMALL, seed=9), 12, silent)
+    found = compare(Reference(SOURCE.graph), network.engine, fresh)
+    spread = math.hypot(measured.kl_error, found.kl_error)
+    assert abs(measured.kl_divergence - found.kl_divergence) < 3 * spread
+    assert found.kl_error < measured.kl_error < 0.3 * measured.kl_divergence
+
+
+def test_limits_of_the_divergence_are_reached_by_chance_once_in_a_thousand() -> None:
+    """Means of few tokens from one skewed distribution, as divergences are, and from one worse."""
+    rng = np.random.default_rng(0)
+
+    def passed(worse: float) -> float:
+        held = 0
+        for _ in range(2000):
+            sides = rng.gamma(1.0, 1.0, 500), worse * rng.gamma(1.0, 1.0, 500)
+            (m0, e0), (m, e) = ((s.mean(), s.std(ddof=1) / np.sqrt(500)) for s in sides)
+            held += bool(m <= divergence_limit(Measured(500, m0, e0, ()), e))
+        return held / 2000
+
+    assert passed(1.0) == 1
+    assert passed(1.5) > 0.99
+    assert passed(2.2) < 0.01
 
 
 def test_limits_leave_room_and_never_all() -> None:

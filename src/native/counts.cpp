@@ -47,7 +47,7 @@ void Tally::add(const Kernels& kernels, const Level* levels, std::size_t count,
   }
   while (count > 0) {
     if (waiting_ == kPending) {
-      settle();
+      settle(kernels);
     }
     const std::size_t size = std::min(count, kPending - waiting_);
     std::uint16_t* to = pending_.get() + waiting_;
@@ -90,15 +90,16 @@ struct Tally::Tables {
   std::array<std::array<std::array<std::uint16_t, kPaired>, kPaired>, 2> pairs;
   std::array<std::array<std::uint64_t, kSmall>, 4> small{};
   std::array<std::uint64_t, kDense> large;
-  std::size_t paired = 0;  // magnitudes of pairs are below it
-  std::size_t reach;       // all others that have a place are below it
+  bool paired = false;
+  std::uint64_t clipped = 0;  // larger magnitudes, which pairs count as kPaired − 1
+  std::size_t reach;          // all others that have a place are below it
 
   explicit Tables(std::uint32_t seen)
       : reach(std::min(kDense, std::max(kSmall, std::bit_ceil(seen + std::size_t{1})))) {
     std::fill_n(large.begin(), reach, 0);
   }
 
-  // Counts a chunk whose magnitudes are below kPaired, each once.
+  // Counts a chunk whose magnitudes are at most kPaired − 1, each once.
   void count_pairs(const std::uint16_t* next) {
     constexpr std::uint64_t kPlace = kPaired * kPaired - 1;
     std::uint16_t* even = pairs[0][0].data();
@@ -127,22 +128,34 @@ struct Tally::Tables {
       large[m] += small[0][m] + small[1][m] + small[2][m] + small[3][m];
     }
     std::array<std::uint32_t, kPaired> first{};
-    for (std::size_t b = 0; b < paired; ++b) {
+    for (std::size_t b = 0; paired && b < kPaired; ++b) {
       std::uint32_t second = 0;
-      for (std::size_t a = 0; a < paired; ++a) {
+      for (std::size_t a = 0; a < kPaired; ++a) {
         const std::uint32_t times = std::uint32_t{pairs[0][b][a]} + pairs[1][b][a];
         first[a] += times;
         second += times;
       }
       large[b] += second;
     }
-    for (std::size_t a = 0; a < paired; ++a) {
+    for (std::size_t a = 0; a < kPaired; ++a) {
       large[a] += first[a];
     }
+    large[kPaired - 1] -= clipped;  // these were counted by themselves
   }
 };
 
-void Tally::settle() {
+void Tally::add_each(Tables& tables, const std::uint16_t* from, std::size_t count,
+                     std::uint64_t times) {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (from[i] < kDense) {
+      tables.large[from[i]] += times;
+    } else {
+      sparse_.add(from[i], times);
+    }
+  }
+}
+
+void Tally::settle(const Kernels& kernels) {
   static_assert(kPending / 4 <= 0xffff, "a place of a pair counts all that may wait");
   Tables tables(seen_);
   const std::uint16_t* next = pending_.get();
@@ -155,22 +168,29 @@ void Tally::settle() {
       }
       if (any == 0) {
         tables.small[0][0] += size * block.times;
-      } else if (any < kPaired && size == Tables::kChunk && block.times == 1) {
-        if (tables.paired == 0) {
+      } else if (size == Tables::kChunk && block.times == 1) {
+        if (!tables.paired) {
           tables.pairs = {};
-          tables.paired = std::min(kPaired, std::bit_ceil(seen_ + std::size_t{1}));
+          tables.paired = true;
         }
-        tables.count_pairs(next);
+        if (any < kPaired) {
+          tables.count_pairs(next);
+        } else {
+          alignas(64) std::array<std::uint16_t, Tables::kChunk> low;
+          alignas(64) std::array<std::uint16_t, 2 * Tables::kChunk> above;
+          const std::size_t found = kernels.clip(next, kPaired - 1, low.data(), above.data());
+          if (found > Tables::kChunk / 2) {
+            add_each(tables, next, size, 1);
+          } else {
+            tables.count_pairs(low.data());
+            tables.clipped += found;
+            add_each(tables, above.data(), found, 1);
+          }
+        }
       } else if (any < kSmall && size == Tables::kChunk) {
         tables.count_small(next, block.times);
       } else {
-        for (std::size_t i = 0; i < size; ++i) {
-          if (next[i] < kDense) {
-            tables.large[next[i]] += block.times;
-          } else {
-            sparse_.add(next[i], block.times);
-          }
-        }
+        add_each(tables, next, size, block.times);
       }
       next += size;
       left -= size;
@@ -186,8 +206,8 @@ void Tally::settle() {
   blocks_.clear();
 }
 
-void Tally::take(std::map<std::int64_t, std::uint64_t>& into) {
-  settle();
+void Tally::take(const Kernels& kernels, std::map<std::int64_t, std::uint64_t>& into) {
+  settle(kernels);
   for (std::size_t m = 0; m < dense_.size(); ++m) {
     if (dense_[m] != 0) {
       into[static_cast<std::int64_t>(m)] += dense_[m];
@@ -205,7 +225,7 @@ void Counts::settle(std::atomic<std::size_t>& next) {
     for (std::size_t i = at; i < std::min(all, at + kGrain); ++i) {
       Tally& tally = tallies_[i / tallies][i % tallies];
       if (tally.ripe()) {
-        tally.settle();
+        tally.settle(kernels_);
       }
     }
   }
@@ -214,7 +234,7 @@ void Counts::settle(std::atomic<std::size_t>& next) {
 std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> Counts::take(std::size_t index) {
   std::map<std::int64_t, std::uint64_t> all;
   for (auto& thread : tallies_) {
-    thread[index].take(all);
+    thread[index].take(kernels_, all);
   }
   std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> result;
   for (const auto& [magnitude, count] : all) {

@@ -67,9 +67,9 @@ class Tally {
   // Whether so many magnitudes wait that it is worth while to count them.
   [[nodiscard]] bool ripe() const { return waiting_ >= kPending / 2; }
   // Counts the magnitudes that wait.
-  void settle();
+  void settle(const Kernels& kernels);
   // Adds all counts, and forgets them.
-  void take(std::map<std::int64_t, std::uint64_t>& into);
+  void take(const Kernels& kernels, std::map<std::int64_t, std::uint64_t>& into);
 
  private:
   static constexpr std::size_t kPending = 8192;
@@ -83,6 +83,7 @@ class Tally {
     std::uint64_t times;
   };
   struct Tables;
+  void add_each(Tables& tables, const std::uint16_t* from, std::size_t count, std::uint64_t times);
 
   std::unique_ptr<std::uint16_t[]> pending_;
   std::size_t waiting_ = 0;
@@ -95,7 +96,8 @@ class Tally {
 // What a ledger needs of the runs that counted into it.
 class Counts {
  public:
-  Counts(unsigned threads, std::size_t tallies, std::size_t domains) : totals_(domains + 2) {
+  Counts(const Kernels& kernels, unsigned threads, std::size_t tallies, std::size_t domains)
+      : kernels_(kernels), totals_(domains + 2) {
     for (unsigned t = 0; t < threads; ++t) {
       tallies_.emplace_back(tallies);
     }
@@ -117,6 +119,7 @@ class Counts {
   void add_run(const std::vector<std::size_t>& rows, std::uint64_t causal, std::uint64_t full);
 
  private:
+  const Kernels& kernels_;
   std::vector<std::vector<Tally>> tallies_;
   std::vector<std::uint64_t> totals_;  // rows of each domain, then the visible positions
 };

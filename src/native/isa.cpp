@@ -59,7 +59,7 @@ std::vector<const Kernels*> usable() {
   const bool avx2 = __builtin_cpu_supports("avx2") && has_f16c();
   if (avx2 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    if (has_amx()) {
+    if (has_amx() && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("popcnt")) {
       found.push_back(&kAmx);
     }
     found.push_back(&kAvx512Vnni);

@@ -389,7 +389,7 @@ std::unique_ptr<Cache> Program::cache(std::size_t capacity) const {
 }
 
 std::unique_ptr<Counts> Program::counts() const {
-  return std::make_unique<Counts>(threads(), values_.size() + tallies_, domains_);
+  return std::make_unique<Counts>(kernels_, threads(), values_.size() + tallies_, domains_);
 }
 
 std::size_t Program::packed_bytes() const {

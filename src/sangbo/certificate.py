@@ -22,8 +22,10 @@ MOST_NAMED = 5
 
 DEFAULT_ALLOWED = 0.02
 """Largest relative change of perplexity that passes, unless told otherwise."""
-DIVERGENCE_MARGIN = 2.0
-"""How many times the divergence passes that the conversion measured on its own text."""
+DIVERGENCE_MARGIN = 1.5
+"""How many times the mean divergence passes that the conversion measured, for texts differ."""
+SIGNIFICANT = 3.0
+"""Standard errors by which it must be exceeded, for both means are over few tokens."""
 LAYER_MARGIN: Mapping[Kind, float] = MappingProxyType({"neuron": 2.0, "synaptic": 3.0})
 """How many times the local error passes that the conversion measured in a layer. From one text to
 another those of neuron layers move by a fifth, those of attention by two thirds."""
@@ -42,6 +44,7 @@ class Comparison:
         converted: perplexity of the converted one.
         top1_agreement: share of tokens where both find the same token likeliest.
         kl_divergence: mean Kullback–Leibler divergence, original from converted, in nats.
+        kl_error: standard error of that mean.
         close_calls: share of tokens whose two likeliest tokens are so near in the original that
             rounding could swap them.
         logits_sha256: of the converted network's logits, in order; the same on every machine.
@@ -52,6 +55,7 @@ class Comparison:
     converted: float
     top1_agreement: float
     kl_divergence: float
+    kl_error: float = 0.0
     close_calls: float = 0.0
     logits_sha256: str = ""
 
@@ -119,7 +123,7 @@ class Certificate:
         limits = [Limit("relative change of perplexity", self.allowed, self._change)]
         if self.recorded is None:
             return limits
-        allowed = DIVERGENCE_MARGIN * self.recorded.kl_divergence
+        allowed = divergence_limit(self.recorded, self.comparison.kl_error)
         limits.append(Limit("KL divergence", allowed, self.comparison.kl_divergence))
         before = {layer.name: layer.local for layer in self.recorded.layers}
         limits += [
@@ -189,6 +193,7 @@ class Certificate:
             "top1_agreement": c.top1_agreement,
             "close_calls": c.close_calls,
             "kl_divergence": c.kl_divergence,
+            "kl_error": c.kl_error,
             "allowed_kl_divergence": limits.get("KL divergence"),
             "logits_sha256": c.logits_sha256,
             "layer_tokens": self.layer_tokens,
@@ -211,7 +216,10 @@ class Certificate:
             ("perplexity, converted", f"{c.converted:.3f}"),
             ("change", f"{c.relative_change:+.2%} (allowed {self.allowed:+.2%})"),
             ("top-1 agreement", f"{c.top1_agreement:.2%}"),
-            ("KL divergence", f"{c.kl_divergence:.4f} nats{self._allowed_divergence()}"),
+            (
+                "KL divergence",
+                f"{c.kl_divergence:.4f} ± {c.kl_error:.4f} nats{self._allowed_divergence()}",
+            ),
             ("layer that loses most", f"{worst.name} ({worst.local:.2%} by itself)"),
             ("layers over their limits", self._over()),
             *(
@@ -250,6 +258,22 @@ class Certificate:
 
     def __str__(self) -> str:
         return self.to_markdown()
+
+
+def divergence_limit(recorded: Measured, error: float) -> float:
+    """Largest mean divergence that passes where the conversion measured another.
+
+    The hypothesis that the true mean is at most `DIVERGENCE_MARGIN` m₀ is rejected where the
+    measured one is more than `SIGNIFICANT` standard errors of the difference above that.
+
+    Args:
+        recorded: m₀ ± e₀, on text that the conversion was not fitted to.
+        error: e, standard error of the mean that is to be compared with it.
+    """
+    margin = DIVERGENCE_MARGIN
+    return margin * recorded.kl_divergence + SIGNIFICANT * math.hypot(
+        error, margin * recorded.kl_error
+    )
 
 
 def layer_limit(recorded: float, kind: Kind) -> float:

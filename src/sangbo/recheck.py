@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from sangbo.agreement import Contender, contenders
-from sangbo.certificate import FORMAT, LARGEST_FILE, Certificate
+from sangbo.certificate import FORMAT, LARGEST_FILE, SIGNIFICANT, Certificate
 from sangbo.errors import CertificateError, SangboError
 from sangbo.graph import LARGEST_LEVEL
 from sangbo.network import Network
@@ -54,8 +54,8 @@ _UNCHECKED = (
 _LEAVES: Mapping[str, type] = {
     "format": int, "tokens": int, "context": int, "layer_tokens": int, "rounding": float,
     "allowed_relative_change": float, "perplexity/original": float, "perplexity/converted": float,
-    "top1_agreement": float, "close_calls": float, "kl_divergence": float, "logits_sha256": str,
-    "text/kind": str, "text/sha256": str, "text/tokens": int,
+    "top1_agreement": float, "close_calls": float, "kl_divergence": float, "kl_error": float,
+    "logits_sha256": str, "text/kind": str, "text/sha256": str, "text/tokens": int,
     "original/graph_sha256": str, "converted/graph_sha256": str, "passed": bool,
 }  # fmt: skip
 """What a certificate must hold, whatever else it holds."""
@@ -311,7 +311,8 @@ def tolerance(line: str, document: Mapping[str, Any]) -> float:
 
     With r = `ROUNDING_MARGIN` times the rounding that the certificate has measured, in nats:
 
-    * perplexity of the original, its relative change: r of the perplexity; KL divergence: r.
+    * perplexity of the original, its relative change: r of the perplexity; KL divergence and its
+      standard error: r; what is allowed of it: `SIGNIFICANT` r.
     * top-1 agreement: the share of close calls; the close calls: as many as there are, or one.
     * perplexity of the converted network: `SAME_BITS` of it.
     * errors of layers: `LAYER_TOLERANCE`.
@@ -324,8 +325,10 @@ def tolerance(line: str, document: Mapping[str, Any]) -> float:
         return r * before
     if line == "perplexity/relative_change":
         return r * after / before
-    if line == "kl_divergence":
+    if line in ("kl_divergence", "kl_error"):
         return r
+    if line == "allowed_kl_divergence":
+        return SIGNIFICANT * r
     if line in ("top1_agreement", "close_calls"):
         return max(float(document["close_calls"]), 1 / int(document["tokens"]))
     if line.startswith("layers/") and line.endswith(("/local", "/accumulated")):

@@ -14,7 +14,7 @@ import numpy as np
 from sangbo._version import __version__
 from sangbo.agreement import Contender, agree, contenders
 from sangbo.certificate import DEFAULT_ALLOWED, Certificate, Comparison
-from sangbo.convert import Settings, texts
+from sangbo.convert import Settings, written
 from sangbo.convert.layers import measure_layers, recorded
 from sangbo.engines import Reference, Segment
 from sangbo.engines.base import Engine, Index, Real
@@ -24,7 +24,14 @@ from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source, open_source
 from sangbo.sources.source import sha256_of
-from sangbo.tasks.language import log_softmax, row_blocks, whole_reading, windows
+from sangbo.tasks.language import (
+    Mean,
+    divergence,
+    log_softmax,
+    row_blocks,
+    whole_reading,
+    windows,
+)
 
 CONTEXT = 512
 """Tokens of a window, where the network reads that many."""
@@ -50,9 +57,9 @@ def verify(
     """Compare ``network`` with its original on ``text``, and its engines with the reference.
 
     The limits that it must hold: ``allowed`` for the task's metric; and where the conversion has
-    recorded what it measured on its own text, `sangbo.certificate.DIVERGENCE_MARGIN` times that
-    divergence and, in every layer, `sangbo.certificate.layer_limit` of that error. No value may
-    differ between engines.
+    recorded what it measured on text that it was not fitted to,
+    `sangbo.certificate.divergence_limit` of that divergence and, in every layer,
+    `sangbo.certificate.layer_limit` of that error. No value may differ between engines.
 
     Args:
         network: what was converted.
@@ -72,7 +79,8 @@ def verify(
     about: dict[str, Any]
     if text is None:
         seed = network.conversion.get("settings", {}).get("seed", 0) + 1
-        passages = first(texts(source, Settings(seed=seed), None, progress), tokens)
+        settings = Settings(seed=seed)
+        passages = first(written(source, settings, settings.sequences, progress), tokens)
         ids = [p.tolist() for p in passages]
         about = {"kind": WRITTEN, "seed": seed, "ids": ids}
     else:
@@ -181,11 +189,11 @@ def compare(
         SangboError: where a network predicts nothing finite.
     """
     losses = np.zeros(2)
-    agreed, close, divergence, count = 0, 0, 0.0, 0
+    agreed, close, lost = 0, 0, Mean()
     digest = hashlib.sha256()
     total = sum(len(p) - 1 for p in passages)
     for read, following in (w for p in passages for w in windows(p, context)):
-        progress("comparing", count / total)
+        progress("comparing", lost.count / total)
         logits = [_logits(e, read) for e in (original, converted)]
         digest.update(np.ascontiguousarray(logits[1]).data)
         before, after = (log_softmax(x) for x in logits)
@@ -194,13 +202,13 @@ def compare(
         agreed += int((before.argmax(axis=-1) == after.argmax(axis=-1)).sum())
         likeliest = np.partition(before, -2, axis=-1)[:, -2:]
         close += int((likeliest[:, 1] - likeliest[:, 0] <= 2 * ROUNDING_MARGIN * rounding).sum())
-        divergence += float((np.exp(before) * (before - after)).sum())
-        count += len(following)
+        lost.add(divergence(before, after))
+    count = lost.count
     if not (np.isfinite(losses).all() and losses.max() / count < math.log(np.finfo(float).max)):
         raise SangboError(f"expected finite predictions, found losses of {losses / count}")
     old, new = (math.exp(loss / count) for loss in losses)
     return Comparison(
-        count, old, new, agreed / count, divergence / count, close / count, digest.hexdigest()
+        count, old, new, agreed / count, lost.mean, lost.error, close / count, digest.hexdigest()
     )
 
 

@@ -61,7 +61,7 @@ def test_products_of_an_engine_run() -> None:
     assert both.energy.compute <= min(dense.energy.compute, spiking.energy.compute)
     # Keys and values are cached: 8 levels of one byte a row are written, and every key and value
     # seen is read.
-    cache = [a for a in chips.accesses(ledger, chips.load("horowitz-45nm")) if a.operand == "cache"]
-    home = [a for a in cache if a.level.name == "sram-1m"]
+    found = chips.moved(ledger, chips.load("horowitz-45nm")).accesses
+    home = [a for a in found if a.operand == "cache" and a.level.name == "sram-1m"]
     assert sum(a.written for a in home) == 2 * CHANNELS
     assert sum(a.read for a in home) * ROWS == 2 * seen * CHANNELS

@@ -125,7 +125,7 @@ MAC = 'mac = { value = 0.3, unit = "pJ", source = "a paper", provenance = "claim
         ('name = "test"', 'name = "test"\ncolour = "red"', "^t:2: colour: .* unknown key"),
         ("[limits]", "[limit]", "^t:13: limit: .* unknown key"),
         ("cores = { value = 4, unit", "cores = { value = 4, u", "^t:14: limits.cores.u: "),
-        ('"on-chip"', '"remote"', "^t:18: memory.0.kind: expected one of on-chip, external"),
+        ('"on-chip"', '"remote"', "^t:18: memory.0.kind: expected one of unit, on-chip, external"),
         ("\nread", "\nreading", "^t:20: memory.0.reading: .* unknown key"),
         ('1.5, unit = "pJ/byte"', '1.5, unit = "pJ"', "^t:20: memory.0.read.unit: .*'pJ/byte'"),
         ("capacity =", "# capacity =", "^t:16: memory.0.capacity: expected this number"),
@@ -172,3 +172,44 @@ def test_any_edit_gives_a_chip_or_a_clear_error(place: int, text: str, removed: 
     except ChipError as error:
         found = str(error)
     assert found.startswith("## ") or "expected" in found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('memory_included = false', 'memory_included = false\naccounting = "guess"',
+         "^t:7: accounting: expected one of events, power, found 'guess'"),
+        ('memory_included = false', 'memory_included = false\naccounting = "power"',
+         "^t:14: limits.power: expected this limit, found none"),
+        ('memory_included = false', 'memory_included = false\nrow_dimensions = ["depth"]',
+         "^t:7: row_dimensions: expected one of batch, outputs, inputs.* found 'depth'"),
+        ('memory_included = false', 'memory_included = false\nrow_dimensions = []',
+         "^t:7: row_dimensions: expected each of .* at most once"),
+        ('kind = "on-chip"', 'kind = "on-chip"\nholds = ["weights"]',
+         "^t:19: memory.0.holds: expected all operands here"),
+        ('kind = "on-chip"', 'kind = "on-chip"\nholds = ["weights", "weights"]',
+         "^t:19: memory.0.holds: expected each of weights, inputs, sums at most once"),
+        ('kind = "on-chip"', 'kind = "unit"', "^t:16: memory: expected an on-chip memory"),
+    ],
+)  # fmt: skip
+def test_memories_units_and_accounting_are_checked(old: str, new: str, message: str) -> None:
+    with pytest.raises(ChipError, match=message):
+        parse(GOOD.replace(old, new, 1).encode(), "t")
+
+
+def test_the_order_of_memories_is_checked() -> None:
+    level = GOOD[GOOD.index("[[memory]]") :]
+    unit = level.replace("sram", "spad").replace("on-chip", "unit")
+    with pytest.raises(ChipError, match=r"expected those of units first.* found on-chip, unit"):
+        parse(f"{GOOD}\n{unit}".encode(), "t")
+    twice = unit.replace("spad", "other")
+    with pytest.raises(ChipError, match="each operand in one memory of the units"):
+        parse(f"{GOOD[: GOOD.index('[[memory]]')]}{unit}\n{twice}\n{level}".encode(), "t")
+
+
+def test_a_chip_may_state_limits_alone() -> None:
+    bare = re.sub(r"\[energy\]\n(.+\n)+", "", GOOD)
+    chip = parse(bare.encode(), "t")
+    assert not chip.priced
+    assert chip.limit("cores") == 4
+    assert chip.provenances == ("silicon",)

@@ -48,6 +48,14 @@ def chip(energies: Mapping[str, float], **changes: object) -> Chip:
     return Chip(**(fields | changes))  # type: ignore[arg-type]
 
 
+ROOMY = (
+    MemoryLevel(
+        "sram", "on-chip", quantity(2**20, "byte"), quantity(2, "pJ/byte"), quantity(2, "pJ/byte")
+    ),
+    MemoryLevel("dram", "external", None, quantity(50, "pJ/byte"), quantity(50, "pJ/byte")),
+)
+
+
 def ledger_of(rows: list[list[int]]) -> Ledger:
     """The ledger of one linear layer, filled as an engine fills it."""
     ledger = Ledger(samples=len(rows))
@@ -176,7 +184,7 @@ def ledgers(draw: st.DrawFn) -> Ledger:
 def test_complementary_is_never_dearer(
     ledger: Ledger, energies: dict[str, float], code: str, batch: int
 ) -> None:
-    found = chips.price(ledger, chip(energies), code=code, batch=batch)
+    found = chips.price(ledger, chip(energies, memory=ROOMY), code=code, batch=batch)
     dense, spiking, both = (p.energy for p in found)
     assert dense is not None
     assert spiking is not None
@@ -185,6 +193,10 @@ def test_complementary_is_never_dearer(
     assert both.levels == dense.levels == spiking.levels
     assert all(b.energy.compute <= dense.compute * (1 + 1e-9) for b in found[0].baselines)
     assert both.total == pytest.approx(both.compute + sum(both.levels.values()))
+    assert sum(both.parts.values()) == pytest.approx(both.compute)
+    stepped = found[1].stepped
+    assert stepped is not None
+    assert stepped.compute >= spiking.compute * (1 - 1e-9)
 
 
 def test_break_even_of_published_tables() -> None:
@@ -231,11 +243,12 @@ def test_baselines() -> None:
     assert by_name["zero skipping"].compute == pytest.approx(6 * 0.3)
     assert by_name["quantised"].compute == pytest.approx(12 * narrow)
     assert by_name["quantised, zero skipping"].compute == pytest.approx(6 * narrow)
-    # Four levels of 3 bits are written once and read once at 3 and 2 pJ a byte; one byte before.
+    # One unit adds up one output after the other: four levels, at 2 pJ a byte, are read for each of
+    # three outputs, with 3 bits instead of a byte.
     dense = found[0].energy
     assert dense is not None
     assert by_name["zero skipping"].memory == dense.memory
-    assert dense.memory - by_name["quantised"].memory == pytest.approx(4 * (1 - 3 / 8) * (2 + 3))
+    assert dense.memory - by_name["quantised"].memory == pytest.approx(4 * (1 - 3 / 8) * 3 * 2)
     assert found[0].relative_to_baseline == pytest.approx(
         dense.total / by_name["quantised, zero skipping"].total
     )

@@ -12,6 +12,7 @@ from sangbo.ledger import Ledger
 def price(
     chip: str, scheme: Scheme, compute: float | None, memory: float = 0, baseline: float = 90
 ) -> Price:
+    rival = Energy({"arithmetic": baseline - memory}, {"dram": memory})
     return Price(
         chip=chip,
         scheme=scheme,
@@ -22,9 +23,9 @@ def price(
         dense_fraction=0,
         dense_fraction_levels=0,
         events=Events(0, 0, 0, 0),
-        energy=None if compute is None else Energy(compute, {"dram": memory}),
+        energy=None if compute is None else Energy({"arithmetic": compute}, {"dram": memory}),
         dense=None if compute is None else 100,
-        baselines=(Baseline("zero skipping", Energy(baseline - memory, {"dram": memory})),),
+        baselines=(Baseline("zero skipping", rival),),
         provenances=("claim",),
     )
 

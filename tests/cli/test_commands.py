@@ -21,7 +21,7 @@ from sangbo.sources import Source
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     settings = sangbo.Settings(sequences=2, length=16)
-    sangbo.convert(Source(networks.llama(), networks.tokenizer()), folder, settings)
+    sangbo.convert(Source(networks.llama(), networks.letters()), folder, settings)
     return folder
 
 
@@ -112,6 +112,57 @@ def test_price_compares_splits(model: Path, tmp_path: Path) -> None:
     assert "given up" in shown
 
 
+def test_price_shows_batches_break_evens_and_fits(model: Path, tmp_path: Path) -> None:
+    page = tmp_path / "price.html"
+    common = ("price", model, "--chip", "horowitz-45nm", "--chip", "loihi-1")
+    options = ("--batch", 8, "--break-even", "--report", page)
+    found = answer(*common, *options)
+    dense = {
+        b["batch"]: b["energy_pj"]["total"]
+        for b in found["batches"]
+        if b["chip"] == "horowitz-45nm" and b["scheme"] == "dense"
+    }
+    assert list(dense) == [1, 4, 8]
+    assert dense[1] >= dense[4] >= dense[8]
+    entry = found["entries"][0]
+    assert entry["batch"] == 8
+    assert entry["energy_pj"]["total"] == dense[8]
+    assert sum(entry["energy_pj"]["parts"].values()) == pytest.approx(entry["energy_pj"]["compute"])
+    assert set(entry["baselines"]) == {"zero skipping", "quantised", "quantised, zero skipping"}
+    layers = {b["operation"] for b in found["break_even"]}
+    assert layers
+    assert {b["chip"] for b in found["break_even"]} == {"horowitz-45nm"}
+    assert len(found["published_break_even"]) == 6
+    assert [f["chip"] for f in found["fits"]] == ["loihi-1"]
+    assert "<svg" in page.read_text(encoding="utf-8")
+    shown = sangbo_command(*common, *options).stdout
+    for words in ("Where the energy goes", "break even", "by batch", "loihi-1: 1 chips"):
+        assert words in shown
+
+
+def test_chip_files_are_checked(model: Path, tmp_path: Path) -> None:
+    good = Path(sangbo.__file__).parent / "chips" / "data" / "horowitz-45nm.toml"
+    mine = tmp_path / "mine.toml"
+    mine.write_bytes(good.read_bytes())
+    assert "is sound" in sangbo_command("chips", "--check", mine).stdout
+    assert answer("chips", "--check", mine)["chips"][0]["name"] == "horowitz-45nm"
+    fits = answer("chips", "loihi-1", "--fit", model)["fits"]
+    assert fits[0]["chips"] == 1
+    assert "products of two activations" in fits[0]["breaches"][0]["limit"]
+    assert "cores" in sangbo_command("chips", "loihi-1", "--fit", model).stdout
+    for old, new, line in (
+        ("value = 0.3", "value = -0.3", ":18: energy.mac.value"),
+        (', unit = "pJ"', "", ":18: energy.mac.unit"),
+        ("mac = {", "mack = {", ":18: energy.mack"),
+    ):
+        text = good.read_text(encoding="utf-8")
+        mine.write_text(text.replace(old, new, 1), encoding="utf-8")
+        assert line in error("chips", "--check", mine)
+    assert "found both" in error("chips", "loihi-1", "--check", mine)
+    assert ".toml file to check" in error("chips", "--check", tmp_path / "mine.txt")
+    assert "by value with --batch" in error("price", model, "--batch", 2, "--split", "layer")
+
+
 def test_models_and_chips_list_what_there_is() -> None:
     entry = answer("models")["models"][0]
     assert set(entry) >= {"name", "task", "family", "bytes", "licence", "source", "sha256"}
@@ -130,7 +181,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("original")
     for file in found.iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
-    networks.tokenizer().save(folder)
+    networks.letters().save(folder)
     return folder
 
 

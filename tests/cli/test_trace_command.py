@@ -27,7 +27,7 @@ NAME = "layers.1.mlp.down"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     settings = sangbo.Settings(sequences=2, length=16)
-    sangbo.convert(Source(networks.llama(), networks.tokenizer()), folder, settings)
+    sangbo.convert(Source(networks.llama(), networks.letters()), folder, settings)
     return folder
 
 

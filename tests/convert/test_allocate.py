@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sangbo import Settings
 from sangbo.convert.allocate import allocate
 from sangbo.convert.budget import Budget, Kind
+from sangbo.convert.prepare import prices
 from sangbo.convert.sensitivity import Candidates
 from sangbo.convert.sites import Site
 from sangbo.errors import ConversionError
@@ -119,3 +121,12 @@ def test_a_budget_that_says_nothing_is_refused(text: str) -> None:
 def test_energy_needs_a_price() -> None:
     with pytest.raises(ConversionError, match="prices an accumulate"):
         allocate([], Budget("energy", 1.0))
+
+
+def test_what_costs_the_same_is_spikes() -> None:
+    """0.3 pJ a MAC and 0.1 pJ an accumulate: three spikes are no dearer than a MAC."""
+    prices_ = prices(Settings(chip="horowitz-45nm"))
+    table = prices_.table()
+    assert prices_.worth == 3
+    assert table[11].tolist() == [3, 3, 0]
+    assert table[43].tolist() == [3, 4, 1]

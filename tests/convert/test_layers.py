@@ -127,12 +127,13 @@ def test_only_the_damaged_layer_errs_by_itself() -> None:
     "change",
     [
         {"layers": [{"name": "a"}]}, {"layers": 3}, {"tokens": 0}, {"kl_divergence": float("nan")},
+        {"kl_error": -0.1}, {"kl_error": float("inf")},
         {"layers": [{"name": "a", "kind": "neuron", "local": 2.0, "accumulated": 0.0}]},
         {"layers": [{"name": "a", "kind": "cell", "local": 0.0, "accumulated": 0.0}]},
     ],
 )  # fmt: skip
 def test_a_broken_record_is_refused(change: Any) -> None:
-    good = {"tokens": 5, "kl_divergence": 0.1, "layers": []}
+    good = {"tokens": 5, "kl_divergence": 0.1, "kl_error": 0.01, "layers": []}
     assert Measured.from_dict(good).tokens == 5
     with pytest.raises(ConversionError):
         Measured.from_dict(good | change)

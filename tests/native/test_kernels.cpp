@@ -369,7 +369,30 @@ void test_reals(const Kernels& kernels) {
   }
 }
 
+void test_clip(const Kernels& kernels) {
+  for (int turn = 0; turn < 50; ++turn) {
+    std::vector<std::uint16_t> from(64);
+    for (std::uint16_t& m : from) {
+      m = static_cast<std::uint16_t>(integer(0, turn % 2 == 0 ? 80 : 65535));
+    }
+    std::vector<std::uint16_t> copy(64);
+    std::vector<std::uint16_t> above(128);
+    std::vector<std::uint16_t> expected;
+    const std::size_t found = kernels.clip(from.data(), 63, copy.data(), above.data());
+    for (std::size_t i = 0; i < 64; ++i) {
+      CHECK(copy[i] == std::min<std::uint16_t>(from[i], 63), "%s: copy", kernels.name);
+      if (from[i] > 63) {
+        expected.push_back(from[i]);
+      }
+    }
+    above.resize(found);
+    CHECK(above == expected, "%s: found %zu above, expected %zu", kernels.name, found,
+          expected.size());
+  }
+}
+
 void test_all(const Kernels& kernels) {
+  test_clip(kernels);
   test_reals(kernels);
   const DigitCosts& digits = kernels.digits(kPanel);
   for (std::size_t choice = 0; choice < digits.count; ++choice) {

@@ -12,8 +12,10 @@ from sangbo.engines import Reference, Segment
 from sangbo.errors import EngineError, SangboError
 from sangbo.ledger import Ledger
 from sangbo.tasks.language import (
+    Mean,
     Reader,
     Sampling,
+    divergence,
     draw,
     generate,
     log_softmax,
@@ -138,3 +140,22 @@ def test_blocks_of_rows_read_the_same_text(rows: int) -> None:
         engine.run(i, [Segment(cache, len(i["tokens"]))])["logits"] for i in row_blocks(ids, rows)
     ]
     assert np.array_equal(np.concatenate(parts), Reader(engine, 20).read(ids, every=True))
+
+
+def test_a_mean_knows_how_well_it_is_known() -> None:
+    values = np.random.default_rng(0).gamma(1.0, 2.0, 500)
+    mean = Mean()
+    for part in np.split(values, [3, 200]):
+        mean.add(part)
+    assert mean.count == 500
+    assert mean.mean == pytest.approx(values.mean())
+    assert mean.error == pytest.approx(values.std(ddof=1) / np.sqrt(500))
+    one = Mean()
+    one.add(values[:1])
+    assert one.error == one.mean == values[0]
+
+
+def test_divergence_is_that_of_kullback_and_leibler() -> None:
+    p, q = np.array([0.5, 0.25, 0.25]), np.array([0.25, 0.25, 0.5])
+    found = divergence(np.log([p, p]), np.log([q, p]))
+    assert found == pytest.approx([0.25 * np.log(2), 0], abs=1e-15)

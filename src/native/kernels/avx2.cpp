@@ -55,6 +55,7 @@ const Kernels kAvx2 = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
+    clip,
     rms,
     layer,
     silu,

@@ -32,6 +32,7 @@ const Kernels kAvx512Vnni = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
+    clip,
     rms,
     layer,
     silu,

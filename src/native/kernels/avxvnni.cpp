@@ -50,6 +50,7 @@ const Kernels kAvxVnni = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
+    clip,
     rms,
     layer,
     silu,

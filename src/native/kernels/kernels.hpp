@@ -115,6 +115,11 @@ struct Kernels {
   std::uint32_t (*short_magnitudes)(const std::int16_t* levels, std::size_t count,
                                     std::uint16_t* to);
 
+  // Copies 64 magnitudes, those above `bound` as `bound`, and lists the latter in `above`, which
+  // has room for 128; returns how many.
+  std::size_t (*clip)(const std::uint16_t* from, std::uint16_t bound, std::uint16_t* copy,
+                      std::uint16_t* above);
+
   // Reals, rows padded to a multiple of 16 (`padded`); see docs/exactness.md.
   void (*rms)(const float* x, const float* weight, std::size_t count, float epsilon, float* y);
   void (*layer)(const float* x, const float* weight, const float* bias, std::size_t count,

@@ -146,6 +146,7 @@ const Kernels kNeonDotprod = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
+    clip,
     rms,
     layer,
     silu,

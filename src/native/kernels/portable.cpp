@@ -102,6 +102,7 @@ const Kernels kPortable = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
+    clip,
     rms,
     layer,
     silu,

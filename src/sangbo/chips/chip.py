@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal, TypeAlias, get_args
 
+from sangbo.chips.nests import OPERANDS, Operand
+from sangbo.chips.search import COLUMN_DIMENSIONS, ROW_DIMENSIONS, Array, Store
 from sangbo.errors import ChipError
 
 Provenance: TypeAlias = Literal["silicon", "simulation", "claim", "estimate"]
@@ -25,7 +28,13 @@ Execution: TypeAlias = Literal["folded", "stepped"]
 each neuron is settled once. ``stepped``: the chip runs one time step after the other, and every
 neuron is updated in each of them."""
 
-MemoryKind: TypeAlias = Literal["on-chip", "external"]
+Accounting: TypeAlias = Literal["events", "power"]
+"""``events``: energy is what events and accesses cost. ``power``: it is the chip's power for as
+long as the work takes, because nothing finer is published; what events and external memory leave
+of it is booked as control."""
+
+MemoryKind: TypeAlias = Literal["unit", "on-chip", "external"]
+"""``unit``: every unit has one of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,10 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
         "barrier_shortest": Field("ns", "end of a time step, fewest cores in use"),
         "barrier_longest": Field("ns", "end of a time step, most cores in use"),
     },
+    "units": {
+        "rows": Field("1", "units along one axis of the array"),
+        "columns": Field("1", "units along the other axis"),
+    },
     "limits": {
         "area": Field("mm^2", "die area"),
         "clock": Field("Hz", "highest clock"),
@@ -83,14 +96,18 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
         "output_axons_per_core": Field("1", "axons that may leave one core"),
         "weight_bits": Field("bit", "widest weight"),
         "delay_bits": Field("bit", "widest delay"),
+        "synapses": Field("1", "synapses on the chip"),
+        "fan_in": Field("1", "synapses of one neuron"),
     },
 }
 """Every number that a chip file may hold beside its memory, by table and key."""
 
 MEMORY_FIELDS: Mapping[str, Field] = {
     "capacity": Field("byte", "bytes that fit"),
+    "width": Field("byte", "bytes of one access"),
     "read": Field("pJ/byte", "reading one byte"),
     "write": Field("pJ/byte", "writing one byte"),
+    "bandwidth": Field("byte/s", "bytes moved in a second"),
 }
 """Every number of one ``[[memory]]`` table."""
 
@@ -116,13 +133,19 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class MemoryLevel:
-    """One memory. ``capacity`` is None where it has no limit that matters."""
+    """One memory. ``capacity`` is None where it has no limit that matters.
+
+    ``holds`` names the operands that may lie there: weights, inputs, sums.
+    """
 
     name: str
     kind: MemoryKind
     capacity: Quantity | None = None
     read: Quantity | None = None
     write: Quantity | None = None
+    width: Quantity | None = None
+    bandwidth: Quantity | None = None
+    holds: tuple[Operand, ...] = OPERANDS
 
     def quantities(self) -> Iterator[tuple[str, Quantity]]:
         """Every number stated, by key."""
@@ -131,9 +154,10 @@ class MemoryLevel:
             if quantity is not None:
                 yield key, quantity
 
-    def holds(self, needed: float) -> bool:
-        """Whether ``needed`` bytes fit."""
-        return self.capacity is None or needed <= self.capacity.value
+    @property
+    def room(self) -> float:
+        """Bytes that fit; infinite where there is no limit."""
+        return inf if self.capacity is None else self.capacity.value
 
 
 @dataclass(frozen=True)
@@ -150,6 +174,9 @@ class Chip:
             that they touch, so that memory must not be charged again.
         tables: numbers by table and key, as `FIELDS` lists them.
         memory: levels, nearest to the arithmetic first.
+        accounting: where energy comes from; see `Accounting`.
+        row_dimensions, column_dimensions: what the two axes of the array of units unroll, names in
+            `sangbo.chips.nests.DIMENSIONS`.
         notes: what a reader must know about these numbers, in sentences.
     """
 
@@ -162,6 +189,9 @@ class Chip:
     tables: Mapping[str, Mapping[str, Quantity]]
     memory: tuple[MemoryLevel, ...]
     notes: tuple[str, ...] = ()
+    accounting: Accounting = "events"
+    row_dimensions: tuple[str, ...] = ROW_DIMENSIONS
+    column_dimensions: tuple[str, ...] = COLUMN_DIMENSIONS
 
     def get(self, table: str, key: str) -> Quantity | None:
         """The number ``key`` of ``table``, or None where this chip does not state it."""
@@ -173,6 +203,43 @@ class Chip:
         """Energy of event ``key`` in pJ, or None where this chip does not state it."""
         quantity = self.get("energy", key)
         return None if quantity is None else quantity.value
+
+    def limit(self, key: str) -> float | None:
+        """The limit ``key``, or None where this chip does not state it."""
+        quantity = self.get("limits", key)
+        return None if quantity is None else quantity.value
+
+    @property
+    def priced(self) -> bool:
+        """Whether it states any energy; otherwise only its limits are known."""
+        return bool(self.tables.get("energy"))
+
+    @property
+    def array(self) -> Array:
+        """Its units; one where it states none."""
+        rows, columns = (self.get("units", key) for key in ("rows", "columns"))
+        return Array(
+            1 if rows is None else int(rows.value),
+            1 if columns is None else int(columns.value),
+            self.row_dimensions,
+            self.column_dimensions,
+        )
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """Its memories as the search for a mapping sees them."""
+        return tuple(
+            Store(
+                level.name,
+                level.kind == "unit",
+                level.kind == "external",
+                level.holds,
+                level.room,
+                0.0 if level.read is None else level.read.value,
+                0.0 if level.write is None else level.write.value,
+            )
+            for level in self.memory
+        )
 
     def arithmetic(self, key: str) -> float:
         """Energy of arithmetic operation ``key`` in pJ; raises `ChipError` where not stated."""
@@ -206,9 +273,13 @@ class Chip:
             "spiking": self.spiking,
             "execution": self.execution,
             "memory_included": self.memory_included,
+            "accounting": self.accounting,
+            "row_dimensions": list(self.row_dimensions),
+            "column_dimensions": list(self.column_dimensions),
             **{t: {k: q.to_dict() for k, q in keys.items()} for t, keys in self.tables.items()},
             "memory": [
-                {"name": m.name, "kind": m.kind} | {k: q.to_dict() for k, q in m.quantities()}
+                {"name": m.name, "kind": m.kind, "holds": list(m.holds)}
+                | {k: q.to_dict() for k, q in m.quantities()}
                 for m in self.memory
             ],
             "notes": list(self.notes),

@@ -13,6 +13,7 @@ from sangbo.chips.chip import (
     FIELDS,
     MEMORY_FIELDS,
     PROVENANCES,
+    Accounting,
     Chip,
     Execution,
     Field,
@@ -20,11 +21,14 @@ from sangbo.chips.chip import (
     MemoryLevel,
     Quantity,
 )
+from sangbo.chips.nests import DIMENSIONS, OPERANDS
+from sangbo.chips.search import COLUMN_DIMENSIONS, ROW_DIMENSIONS
 from sangbo.errors import ChipError
 
 LARGEST_FILE = 2**20
 LARGEST_VALUE = 1e18
 _TEXTS = ("name", "title", "execution")
+_CHOICES = ("row_dimensions", "column_dimensions")
 _SWITCHES = ("dense", "spiking", "memory_included")
 
 Place: TypeAlias = tuple[str | int, ...]
@@ -108,18 +112,27 @@ class _Reader:
         return ChipError(f"{self.file}{f':{line}' if line else ''}: {key}: {message}")
 
     def chip(self, document: Mapping[str, Any]) -> Chip:
-        self.keys((), document, {*_TEXTS, *_SWITCHES, *FIELDS, "memory", "notes"})
+        known = {*_TEXTS, *_SWITCHES, *_CHOICES, *FIELDS, "memory", "notes", "accounting"}
+        self.keys((), document, known)
         texts = {key: self.text((key,), document.get(key)) for key in _TEXTS}
         switches = {key: self.switch((key,), document.get(key)) for key in _SWITCHES}
         execution = self.one_of(("execution",), texts["execution"], get_args(Execution))
+        by_power = document.get("accounting") == "power"
+        bare = switches["memory_included"] or by_power or "energy" not in document
+        needed = () if bare else ("read", "write")
         chip = Chip(
             name=texts["name"],
             title=texts["title"],
             execution=execution,
+            accounting=self.one_of(
+                ("accounting",), document.get("accounting", "events"), get_args(Accounting)
+            ),
+            row_dimensions=self.axis("row_dimensions", document, ROW_DIMENSIONS),
+            column_dimensions=self.axis("column_dimensions", document, COLUMN_DIMENSIONS),
             **switches,
             tables={t: self.table((t,), document[t], FIELDS[t]) for t in FIELDS if t in document},
             memory=tuple(
-                self.level(("memory", index), entry, switches["memory_included"])
+                self.level(("memory", index), entry, needed)
                 for index, entry in enumerate(self.array(("memory",), document.get("memory", [])))
             ),
             notes=tuple(
@@ -134,29 +147,52 @@ class _Reader:
         """Refuse a chip that could not be priced."""
         if not (chip.dense or chip.spiking):
             raise self.error(("dense",), "expected a dense or a spiking unit, found neither")
-        needed = {"mac": chip.dense, "accumulate": chip.spiking, "neuron_update": True}
+        needed = {"mac": chip.dense, "accumulate": chip.spiking}
         for key, need in needed.items():
-            if need and chip.energy(key) is None:
+            if chip.priced and need and chip.energy(key) is None:
                 raise self.error(("energy", key), "expected this energy, found none")
         if chip.energy("mac") is not None and not chip.dense:
             raise self.error(("energy", "mac"), "expected none without a dense unit, found one")
         found = [level.name for level in chip.memory]
         if len(set(found)) < len(found):
             raise self.error(("memory",), f"expected memories of different names, found {found}")
-        if not chip.memory_included and not any(m.kind == "on-chip" for m in chip.memory):
-            raise self.error(("memory",), "expected an on-chip memory, found none")
+        if chip.accounting == "power":
+            for key in ("power", "peak"):
+                if chip.limit(key) is None:
+                    raise self.error(("limits", key), "expected this limit, found none")
+        elif not chip.memory_included and chip.priced:
+            self.memories(chip)
 
-    def level(self, where: Place, entry: Any, included: bool) -> MemoryLevel:
+    def memories(self, chip: Chip) -> None:
+        """Refuse memories through which some operand could not reach the units."""
+        kinds = [level.kind for level in chip.memory]
+        if "on-chip" not in kinds:
+            raise self.error(("memory",), "expected an on-chip memory, found none")
+        ranked = [get_args(MemoryKind).index(kind) for kind in kinds]
+        if ranked != sorted(ranked) or kinds.count("external") > 1:
+            raise self.error(
+                ("memory",),
+                "expected those of units first, then on-chip ones, then at most one external one, "
+                f"found {', '.join(kinds)}",
+            )
+        outermost = chip.memory[-1]
+        if set(outermost.holds) != set(OPERANDS):
+            raise self.error(("memory", len(kinds) - 1, "holds"), "expected all operands here")
+        taken = [o for level in chip.memory if level.kind == "unit" for o in level.holds]
+        if len(set(taken)) < len(taken):
+            raise self.error(("memory",), "expected each operand in one memory of the units")
+
+    def level(self, where: Place, entry: Any, needed: tuple[str, ...]) -> MemoryLevel:
         self.mapping(where, entry)
-        self.keys(where, entry, {"name", "kind", *MEMORY_FIELDS})
+        self.keys(where, entry, {"name", "kind", "holds", *MEMORY_FIELDS})
         name = self.text((*where, "name"), entry.get("name"))
         kind: MemoryKind = self.one_of((*where, "kind"), entry.get("kind"), get_args(MemoryKind))
         numbers = {k: entry[k] for k in MEMORY_FIELDS if k in entry}
-        needed = () if included else ("read", "write")
-        for key in (*needed, *(("capacity",) if kind == "on-chip" else ())):
+        for key in (*needed, *(("capacity",) if kind != "external" else ())):
             if key not in numbers:
                 raise self.error((*where, key), "expected this number, found none")
-        return MemoryLevel(name, kind, **self.table(where, numbers, MEMORY_FIELDS))
+        holds = self.some_of((*where, "holds"), entry.get("holds", list(OPERANDS)), OPERANDS)
+        return MemoryLevel(name, kind, holds=holds, **self.table(where, numbers, MEMORY_FIELDS))
 
     def table(self, where: Place, entry: Any, fields: Mapping[str, Field]) -> dict[str, Quantity]:
         self.mapping(where, entry)
@@ -205,6 +241,17 @@ class _Reader:
         if not isinstance(value, bool):
             raise self.error(where, f"expected true or false, found {value!r}")
         return value
+
+    def axis(
+        self, key: str, document: Mapping[str, Any], default: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        return self.some_of((key,), document.get(key, list(default)), DIMENSIONS)
+
+    def some_of(self, where: Place, value: Any, choices: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = tuple(self.one_of(where, item, choices) for item in self.array(where, value))
+        if not found or len(set(found)) < len(found):
+            raise self.error(where, f"expected each of {', '.join(choices)} at most once")
+        return found
 
     def one_of(self, where: Place, value: Any, choices: tuple[Any, ...]) -> Any:
         if value not in choices:

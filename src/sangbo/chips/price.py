@@ -46,12 +46,19 @@ class Energy:
     """Energy per sample in pJ.
 
     Attributes:
-        compute: of all events.
+        parts: of events: ``arithmetic`` (products, additions and rescales), ``neurons`` (their
+            updates and what firing costs), ``control`` (bringing spikes to their cores; on a chip
+            priced by its power, whatever that leaves).
         levels: of each memory, by its name.
     """
 
-    compute: float
+    parts: Mapping[str, float]
     levels: Mapping[str, float]
+
+    @property
+    def compute(self) -> float:
+        """Energy of all events."""
+        return sum(self.parts.values())
 
     @property
     def memory(self) -> float:
@@ -62,6 +69,45 @@ class Energy:
     def total(self) -> float:
         """Compute and memory."""
         return self.compute + self.memory
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long one sample takes, compute and memory overlapping.
+
+    Attributes:
+        compute: seconds that the units need; None where no rate is known.
+        memories: seconds that each memory whose bandwidth is known is busy.
+        utilisation: share of the units' peak that does useful products or additions in that time;
+            None where no peak is known.
+    """
+
+    compute: float | None
+    memories: Mapping[str, float]
+    utilisation: float | None
+
+    @property
+    def seconds(self) -> float | None:
+        """The longest of them."""
+        known = [t for t in (self.compute, *self.memories.values()) if t is not None]
+        return max(known, default=None)
+
+    @property
+    def bound(self) -> str | None:
+        """What takes longest: ``compute`` or the name of a memory."""
+        known = {"compute": self.compute} if self.compute is not None else {}
+        known |= self.memories
+        return max(known, key=lambda name: known[name], default=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The timing as JSON values."""
+        return {
+            "seconds": self.seconds,
+            "bound": self.bound,
+            "compute_seconds": self.compute,
+            "memory_seconds": dict(self.memories),
+            "utilisation": self.utilisation,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +143,9 @@ class Price:
         energy: modelled; None where the chip has no unit for this scheme, as ``notes`` say.
         dense: total energy in pJ of the dense scheme on this chip; None where it has none.
         baselines: fairer dense executions; the same for every scheme of a chip.
+        stepped: of the spiking scheme, the same one time step after the other; None elsewhere.
+        timing: modelled; None without energies.
+        batch: rows that share one reading of the weights.
         provenances: of the chip's energies, best first.
         notes: what a reader must know, in sentences.
     """
@@ -115,6 +164,9 @@ class Price:
     baselines: tuple[Baseline, ...]
     provenances: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    stepped: Energy | None = None
+    timing: Timing | None = None
+    batch: int = 1
 
     @property
     def relative_to_dense(self) -> float | None:
@@ -162,6 +214,9 @@ class Price:
             "relative_to_dense": self.relative_to_dense,
             "relative_to_baseline": self.relative_to_baseline,
             "baselines": {b.name: energy_dict(b.energy) for b in self.baselines},
+            "stepped": None if self.stepped is None else energy_dict(self.stepped),
+            "timing": None if self.timing is None else self.timing.to_dict(),
+            "batch": self.batch,
             "basis": dict(self.basis),
             "notes": list(self.notes),
         }
@@ -192,12 +247,13 @@ class Price:
 
 
 def energy_dict(energy: Energy | None) -> dict[str, Any]:
-    """``compute``, ``memory`` and ``total`` in pJ and each memory's share; null for no energy."""
+    """``compute``, ``memory`` and ``total`` in pJ, the parts of both; null for no energy."""
     if energy is None:
-        return {"compute": None, "memory": None, "total": None, "levels": {}}
+        return {"compute": None, "memory": None, "total": None, "parts": {}, "levels": {}}
     return {
         "compute": energy.compute,
         "memory": energy.memory,
         "total": energy.total,
+        "parts": dict(energy.parts),
         "levels": dict(energy.levels),
     }

@@ -9,22 +9,24 @@ For a level n with code c, fan-out F and s = spikes_c(|n|):
   spiking side iff that is cheaper. Both sides feed the same sum, so this choice changes no result,
   and compute is never dearer than the better of the two. At equal price it takes the dense side.
 
-Every scheme also pays neuron updates and rescales, and the memory of `sangbo.chips.mapping`, which
+Every scheme also pays neuron updates and rescales, and the memory of `sangbo.chips.memory`, which
 is the same for all three. On a stepped chip spikes make neurons update in every step, which no
 choice of side undoes: the bound on complementary compute holds where execution is folded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sangbo import codes
+from sangbo.chips.baselines import baselines_of, stepped_of
+from sangbo.chips.budget import neuron_updates, rescales, spend, steps_of, time
 from sangbo.chips.chip import Chip
-from sangbo.chips.mapping import Access, accesses, check, weight_bytes
-from sangbo.chips.price import SCHEMES, Baseline, Energy, Events, Price, Scheme
+from sangbo.chips.memory import check, moved, weight_bytes
+from sangbo.chips.price import SCHEMES, Energy, Events, Price, Scheme, Timing
 from sangbo.chips.sides import Mask, SidePrices, side_prices
 from sangbo.codes import Code
 from sangbo.ledger import Ledger
@@ -47,6 +49,15 @@ class _Tally:
     dense_levels: int = 0
     largest_spiking: int = 0
     most_spikes: int = 0
+
+    def events(self, samples: int, updates: int) -> Events:
+        """The events per sample."""
+        return Events(
+            macs=self.macs / samples,
+            synaptic_operations=self.synaptic_operations / samples,
+            neuron_updates=updates / samples,
+            spikes=self.spikes / samples,
+        )
 
     def add(self, groups: Tally, column: int, spiking: Mask) -> None:
         """Count groups, those in ``spiking`` on the spiking side; ``column`` is the code's."""
@@ -84,65 +95,83 @@ def price(
         PriceError: where ``batch`` is not positive.
         CodeError: where there is no such code.
     """
+    return price_all(ledger, [chip], code=code, split=split, batch=batch)
+
+
+def price_all(
+    ledger: Ledger,
+    chips: Iterable[Chip],
+    *,
+    code: str = "csd",
+    split: str = "value",
+    batch: int = 1,
+) -> list[Price]:
+    """What `price` says for each chip, one after the other; the ledger is summed up only once."""
     spike_code = codes.code(code)
     check(ledger, batch)
+    groups, wide = ledger.groups(split), _wide(ledger)
+    return [
+        priced
+        for chip in chips
+        for priced in _on_chip(ledger, chip, spike_code, split, batch, groups, wide)
+    ]
+
+
+def _on_chip(
+    ledger: Ledger,
+    chip: Chip,
+    spike_code: Code,
+    split: str,
+    batch: int,
+    groups: Mapping[str, Tally],
+    wide: float,
+) -> list[Price]:
     prices = side_prices(chip, spike_code)
     available: dict[Scheme, bool] = {
         "dense": prices.mac is not None,
         "spiking": prices.per_target is not None,
         "complementary": prices.both,
     }
-    memory = _by_level(accesses(ledger, chip, batch=batch))
-    baselines = _baselines(ledger, chip, batch) if prices.mac is not None else ()
-    groups = ledger.groups(split)
+    run = moved(ledger, chip, batch=batch) if chip.priced else None
     tallies = {scheme: _tally(groups, scheme, prices) for scheme in SCHEMES}
     stepping = None if chip.execution == "folded" else spike_code
-    updates = {s: _neuron_updates(ledger, None if s == "dense" else stepping) for s in SCHEMES}
-    energies: dict[Scheme, Energy | None] = {}
-    for scheme, tally in tallies.items():
-        compute = (
-            tally.macs * (prices.mac or 0.0)
-            + tally.synaptic_operations * (prices.per_target or 0.0)
-            + tally.spikes * prices.per_spike
-            + updates[scheme] * (chip.energy("neuron_update") or 0.0)
-            + _rescales(ledger, chip)
-        )
-        energies[scheme] = Energy(compute / ledger.samples, memory) if available[scheme] else None
+    updates = {s: neuron_updates(ledger, None if s == "dense" else stepping) for s in SCHEMES}
+    events = {s: tallies[s].events(ledger.samples, updates[s]) for s in SCHEMES}
+    energies: dict[Scheme, Energy | None] = dict.fromkeys(SCHEMES)
+    timings: dict[Scheme, Timing | None] = dict.fromkeys(SCHEMES)
+    for scheme in SCHEMES:
+        if run is not None and available[scheme]:
+            steps = steps_of(ledger, stepping) if stepping and scheme != "dense" else {}
+            timings[scheme] = timing = time(chip, events[scheme], run, steps)
+            scale = rescales(ledger, chip)
+            energies[scheme] = spend(chip, events[scheme], prices, scale, run, timing)
+    baselines = baselines_of(ledger, chip, batch) if energies["dense"] else ()
+    stepped = None
+    if energies["spiking"] and chip.execution == "folded" and chip.accounting == "events":
+        stepped = stepped_of(ledger, chip, spike_code, prices, events["spiking"], batch)
     whole = energies["dense"]
     return [
         Price(
             chip=chip.name,
             scheme=scheme,
-            code=code,
+            code=spike_code.name,
             split=split if scheme == "complementary" else "none",
             largest_spiking=tally.largest_spiking,
             most_spikes=tally.most_spikes,
             dense_fraction=tally.dense_pairs / tally.pairs if tally.pairs else 0.0,
             dense_fraction_levels=tally.dense_levels / tally.levels if tally.levels else 0.0,
-            events=Events(
-                macs=tally.macs / ledger.samples,
-                synaptic_operations=tally.synaptic_operations / ledger.samples,
-                neuron_updates=updates[scheme] / ledger.samples,
-                spikes=tally.spikes / ledger.samples,
-            ),
+            events=events[scheme],
             energy=energies[scheme],
             dense=None if whole is None else whole.total,
             baselines=baselines,
             provenances=chip.provenances,
-            notes=_notes(ledger, chip, scheme, available[scheme]),
+            notes=_notes(ledger, chip, scheme, available[scheme], wide),
+            stepped=stepped if scheme == "spiking" else None,
+            timing=timings[scheme],
+            batch=batch,
         )
         for scheme, tally in tallies.items()
     ]
-
-
-def break_even(chip: Chip, operand: str = "int8", total: str = "int32") -> float:
-    """Spikes per value below which spikes cost less compute than one MAC on ``chip``.
-
-    (E_multiply(operand) + E_add(total)) / E_add(total), from the chip's table of arithmetic; raises
-    `ChipError` where that does not state them.
-    """
-    add = chip.arithmetic(f"add_{total}")
-    return (chip.arithmetic(f"multiply_{operand}") + add) / add
 
 
 def _tally(groups: Mapping[str, Tally], scheme: Scheme, prices: SidePrices) -> _Tally:
@@ -156,74 +185,29 @@ def _tally(groups: Mapping[str, Tally], scheme: Scheme, prices: SidePrices) -> _
     return tally
 
 
-def _neuron_updates(ledger: Ledger, stepping: Code | None) -> int:
-    """One for each level; with ``stepping`` one for each step that its layer's levels take."""
-    return sum(
-        levels.total * (max(stepping.steps(max(levels.counts, default=0)), 1) if stepping else 1)
-        for levels in ledger.neurons.values()
-    )
+def _wide(ledger: Ledger) -> float:
+    """Share of all products whose level is above `WIDEST_DENSE`."""
+    pairs = wide = 0
+    for count in ledger.operations.values():
+        pairs += count.pairs.total
+        wide += sum(n for magnitude, n in count.pairs.counts.items() if magnitude > WIDEST_DENSE)
+    return wide / max(1, pairs)
 
 
-def _rescales(ledger: Ledger, chip: Chip) -> float:
-    """Energy in pJ of all rescales."""
-    return sum(c.rescales for c in ledger.operations.values()) * (chip.energy("rescale") or 0.0)
-
-
-def _baselines(ledger: Ledger, chip: Chip, batch: int) -> tuple[Baseline, ...]:
-    """Dense execution that skips zeros, at fewer bits, and both.
-
-    A multiplier's energy goes with the product of its operands' bits, so a MAC with a b-bit level
-    costs E_multiply·b/8 + (E_mac − E_multiply), which needs the chip's ``multiply_int8``.
-    """
-    mac = chip.energy("mac") or 0.0
-    multiply = chip.get("arithmetic", "multiply_int8")
-    shared = _neuron_updates(ledger, None) * (chip.energy("neuron_update") or 0.0)
-    shared += _rescales(ledger, chip)
-    bits = {
-        name: min(8, max(1, max(levels.counts, default=0).bit_length()))
-        for name, levels in ledger.neurons.items()
-    }
-    found = []
-    for name, quantised, skipping in (
-        ("zero skipping", False, True),
-        ("quantised", True, False),
-        ("quantised, zero skipping", True, True),
-    ):
-        if quantised and multiply is None:
-            continue
-        compute = shared
-        for count in ledger.operations.values():
-            saved = multiply.value * (1 - bits[count.source] / 8) if multiply and quantised else 0.0
-            products = count.pairs.nonzero if skipping else count.pairs.total
-            compute += products * (mac - saved)
-        moved = accesses(ledger, chip, batch=batch, bits=bits if quantised else None)
-        found.append(Baseline(name, Energy(compute / ledger.samples, _by_level(moved))))
-    return tuple(found)
-
-
-def _by_level(moved: list[Access]) -> dict[str, float]:
-    """Energy of each memory by its name."""
-    found: dict[str, float] = {}
-    for access in moved:
-        found[access.level.name] = found.get(access.level.name, 0.0) + access.energy
-    return found
-
-
-def _notes(ledger: Ledger, chip: Chip, scheme: Scheme, available: bool) -> tuple[str, ...]:
+def _notes(
+    ledger: Ledger, chip: Chip, scheme: Scheme, available: bool, wide: float
+) -> tuple[str, ...]:
     """What a reader of this price must know beside the chip's own notes."""
+    if not chip.priced:
+        return (f"No energies of {chip.name} are published: only its limits are known.",)
     if not available:
         return (f"{chip.name} has no unit for the {scheme} scheme.",)
     notes = []
-    pairs = sum(c.pairs.total for c in ledger.operations.values())
-    wide = sum(
-        times
-        for count in ledger.operations.values()
-        for magnitude, times in count.pairs.counts.items()
-        if magnitude > WIDEST_DENSE
-    )
+    if chip.energy("neuron_update") is None and chip.accounting == "events":
+        notes.append(f"{chip.name} states no energy of a neuron update: not priced.")
     if wide and scheme != "spiking":
         notes.append(
-            f"{wide / pairs:.2%} of products have a level above {WIDEST_DENSE}; on the dense side "
+            f"{wide:.2%} of products have a level above {WIDEST_DENSE}; on the dense side "
             "each is priced as one 8-bit MAC."
         )
     capacity = sum(m.capacity.value for m in chip.memory if m.capacity)
@@ -232,6 +216,8 @@ def _notes(ledger: Ledger, chip: Chip, scheme: Scheme, available: bool) -> tuple
         notes.append(
             f"The weights need at least {needed} chips; spikes between chips are not priced."
         )
-    if any(c.rescales for c in ledger.operations.values()) and chip.energy("rescale") is None:
+    if any(c.rescales for c in ledger.operations.values()) and (
+        chip.energy("rescale") is None and chip.accounting == "events"
+    ):
         notes.append(f"{chip.name} states no energy of a rescale: not priced.")
     return (*notes, *chip.notes)

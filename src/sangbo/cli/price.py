@@ -1,23 +1,27 @@
-"""``sangbo price``: events and energy per token, from a ledger."""
+"""``sangbo price``: events, energy and time per token, from a ledger."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from sangbo import chips, codes, splits
+from sangbo import chips, codes, report, splits
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stdout
 from sangbo.errors import PriceError
+from sangbo.ledger import Ledger
 from sangbo.network import load
-from sangbo.report import energy_table, price_document, splits_document, splits_table
+from sangbo.progress import Progress
 from sangbo.tallies import SPLITS, TILE
 
 _TILE = f"{TILE[0]}x{TILE[1]}"
 _SPLIT = f"{', '.join(SPLITS)} or all, if not the network's own; repeatable."
 _TEXT = "Prose for groups: its first half is learned from. Without it the network writes some."
+_BATCH = "Tokens of different texts that share one reading of the weights; shows smaller ones too."
+_BREAK_EVEN = "Show for every layer where spikes break even, and what others published."
 
 
 def price(
@@ -28,6 +32,11 @@ def price(
     tile: Annotated[str, typer.Option(help="ROWSxCHANNELS of a tile.")] = _TILE,
     text: Annotated[Path | None, typer.Option(help=_TEXT)] = None,
     tokens: Annotated[int, typer.Option(help="Most tokens to count groups in.")] = splits.TOKENS,
+    batch: Annotated[int, typer.Option(min=1, help=_BATCH)] = 1,
+    break_even: Annotated[bool, typer.Option("--break-even", help=_BREAK_EVEN)] = False,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", help="Write a page with drawings (HTML).")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Price a network on chips: dense, spiking, complementary; compute and memory apart.
@@ -40,31 +49,80 @@ def price(
     wanted = splits.named(split or [network.split])
     code = codes.code(code or network.code).name
     size = _tile(tile)
-    if wanted == ["value"]:
-        prices = [p for c in found for p in chips.price(network.ledger, c, code=code)]
-        compared = None
-    else:
-        prose = None if text is None else read_text(text)
-        with progress_bars() as progress:
+    compared = None
+    with progress_bars() as progress:
+        if wanted == ["value"]:
+            prices = _priced(network.ledger, found, code, batch, progress)
+        else:
+            if batch != 1:
+                raise PriceError("expected a split by value with --batch, found another")
+            prose = None if text is None else read_text(text)
             ledgers = splits.count_groups(
-                network,
-                wanted,
-                tile=size,
-                text=prose,
-                tokens=tokens,
-                progress=progress,
+                network, wanted, tile=size, text=prose, tokens=tokens, progress=progress
             )
-        prices, compared = splits.compare(ledgers, found, wanted, code=code)
+            prices, compared = splits.compare(ledgers, found, wanted, code=code)
+        batches = _batches(network.ledger, found, code, batch, progress) if batch > 1 else {}
+        layers = []
+        if break_even:
+            for place, one in enumerate(found):
+                progress("finding break-evens", place / len(found))
+                layers += chips.layer_break_evens(network.ledger, one, code=code, batch=batch)
+    fits = [chips.fit(chips.layers_of(network.graph), one) for one in found]
+    published = list(chips.thresholds()) if break_even else []
+    if report_file is not None:
+        known = {c.name: c for c in found}
+        report.price_page(network.graph.name, prices, known, layers, published).write(report_file)
     if json:
-        extra = {} if compared is None else {"splits": splits_document(compared)}
-        print_json(price_document(prices) | extra)
+        extra: dict[str, Any] = {"fits": [f.to_dict() for f in fits if f.chips is not None]}
+        if compared is not None:
+            extra["splits"] = report.splits_document(compared)
+        if batches:
+            extra["batches"] = report.batch_document(batches)
+        if break_even:
+            extra |= report.break_even_document(layers, published)
+        print_json(report.price_document(prices) | extra)
         return
-    stdout.print(energy_table(prices))
+    stdout.print(report.energy_table(prices))
+    stdout.print(report.budget_table(prices, {c.name: c for c in found}))
+    if batches:
+        stdout.print(report.batch_table(batches))
     if compared:
-        stdout.print(splits_table(compared))
+        stdout.print(report.splits_table(compared))
+    if break_even:
+        if layers:
+            stdout.print(report.break_even_table(layers))
+        stdout.print(report.thresholds_table(published))
+    for fitted in fits:
+        if fitted.chips is not None:
+            stdout.print(f"• {fitted}", highlight=False, soft_wrap=True)
     for note in dict.fromkeys(f"{p.chip}: {note}" for p in prices for note in p.notes):
         stdout.print(f"• {note}", highlight=False, soft_wrap=True)
     stdout.print(chips.verdict(prices), highlight=False, soft_wrap=True)
+    if report_file is not None:
+        stdout.print(f"Written to {report_file}", highlight=False, soft_wrap=True)
+
+
+def _priced(
+    ledger: Ledger, found: Sequence[chips.Chip], code: str, batch: int, progress: Progress
+) -> list[chips.Price]:
+    def told() -> Any:
+        for place, one in enumerate(found):
+            progress(f"pricing a batch of {batch}", place / len(found))
+            yield one
+
+    return chips.price_all(ledger, told(), code=code, batch=batch)
+
+
+def _batches(
+    ledger: Ledger, found: Sequence[chips.Chip], code: str, batch: int, progress: Progress
+) -> dict[str, dict[int, list[chips.Price]]]:
+    """Prices by chip and batch, for 1, 4, 16 … and ``batch`` itself."""
+    sizes = [4**n for n in range(batch.bit_length()) if 4**n < batch]
+    by_chip: dict[str, dict[int, list[chips.Price]]] = {c.name: {} for c in found}
+    for size in (*sizes, batch):
+        for priced in _priced(ledger, found, code, size, progress):
+            by_chip[priced.chip].setdefault(size, []).append(priced)
+    return {n: by for n, by in by_chip.items() if any(p.energy for p in by[batch])}
 
 
 def _tile(size: str) -> tuple[int, int]:

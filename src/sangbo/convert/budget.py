@@ -62,4 +62,4 @@ class Budget:
         return f"spikes={self.amount:g}" if self.kind == "spikes" else f"energy={self.amount:g}J"
 
 
-DEFAULT = Budget("perplexity", 0.002)
+DEFAULT = Budget("perplexity", 0.0015)

@@ -33,7 +33,7 @@ from sangbo.engines.forced import forced, found
 from sangbo.errors import ConversionError
 from sangbo.graph import Graph, Neuron
 from sangbo.progress import Progress, silent
-from sangbo.tasks.language import log_softmax, row_blocks, windows
+from sangbo.tasks.language import Mean, divergence, log_softmax, row_blocks, windows
 
 Kind: TypeAlias = Literal["neuron", "synaptic"]
 
@@ -72,11 +72,13 @@ class Measured:
         tokens: how many were read.
         kl_divergence: mean divergence of the original's predictions from the converted network's,
             in nats per token.
+        kl_error: standard error of that mean.
         layers: every neuron layer and synaptic operation, in the order in which they run.
     """
 
     tokens: int
     kl_divergence: float
+    kl_error: float
     layers: tuple[LayerError, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,6 +86,7 @@ class Measured:
         return {
             "tokens": self.tokens,
             "kl_divergence": self.kl_divergence,
+            "kl_error": self.kl_error,
             "layers": [layer.to_dict() for layer in self.layers],
         }
 
@@ -95,13 +98,14 @@ class Measured:
                 LayerError(str(e["name"]), e["kind"], float(e["local"]), float(e["accumulated"]))
                 for e in document["layers"]
             )
-            read = cls(int(document["tokens"]), float(document["kl_divergence"]), layers)
+            mean, spread = float(document["kl_divergence"]), float(document["kl_error"])
+            read = cls(int(document["tokens"]), mean, spread, layers)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ConversionError(
                 f"expected what a conversion measured in its layers: {error!r}"
             ) from None
         shares = [s for e in layers for s in (e.local, e.accumulated)]
-        good = all(0 <= s <= 1 for s in shares) and math.isfinite(read.kl_divergence)
+        good = all(0 <= s <= 1 for s in shares) and math.isfinite(mean) and 0 <= spread < math.inf
         if not good or read.tokens < 1 or any(e.kind not in get_args(Kind) for e in layers):
             raise ConversionError("expected errors of layers within 0 to 1, found others")
         return read
@@ -152,12 +156,12 @@ def measure_layers(
     whole = Native(replace(converted, outputs=(*values, "logits")))
     local = Native(alone)
     sums = np.zeros((len(places), 2))
-    divergence, tokens = 0.0, 0
+    lost = Mean()
     total = sum(len(p) - 1 for p in passages)
     for read in (w for p in passages for w, _ in windows(p, context)):
         caches: list[Any] = [e.cache(len(read)) for e in (reference, whole, local)]
         for inputs in row_blocks(read):
-            progress("measuring layers", tokens / total)
+            progress("measuring layers", lost.count / total)
             rows = len(inputs["tokens"])
             segments = [[Segment(c, rows)] for c in caches]
             before = reference.run(inputs, segments[0], keep=values)
@@ -172,13 +176,12 @@ def measure_layers(
                 sums[i, 0] += _lost(_scaled(own, g), x)
                 sums[i, 1] += _lost(_scaled(after[place.value], g), x)
             first, second = (log_softmax(v["logits"]) for v in (before, after))
-            divergence += float((np.exp(first) * (first - second)).sum())
-            tokens += rows
+            lost.add(divergence(first, second))
     layers = tuple(
         LayerError(p.name, p.kind, float(own), float(all_))
-        for p, (own, all_) in zip(places, sums / tokens, strict=True)
+        for p, (own, all_) in zip(places, sums / lost.count, strict=True)
     )
-    return Measured(tokens, divergence / tokens, layers)
+    return Measured(lost.count, lost.mean, lost.error, layers)
 
 
 def _places(graph: Graph) -> list[_Place]:

@@ -32,8 +32,6 @@ from sangbo.tasks.language import whole_reading
 
 HARDEST = 5
 """Neuron layers that the summary names."""
-MEASURED_TEXTS = 2
-"""Calibration texts on which the errors of all layers are measured."""
 
 
 def convert(
@@ -64,12 +62,10 @@ def convert(
     opened = source if isinstance(source, Source) else open_source(source, progress)
     prepared = prepare(opened, settings, calibration, progress)
     choices = prepared.choose(Budget.parse(settings.budget))
-    converted = prepared.build(choices, progress)
+    converted = prepared.build(choices)
     passages, candidates = prepared.passages, prepared.candidates
     ledger = count(converted, passages, progress)
-    measured = measure_layers(
-        opened.graph, converted, passages[:MEASURED_TEXTS], settings.length, progress
-    )
+    measured = measure_layers(opened.graph, converted, prepared.unseen, settings.length, progress)
     record = {
         "settings": settings.to_dict(),
         "origin": {"spec": str(source) if not isinstance(source, Source) else None}

@@ -28,6 +28,9 @@ from sangbo.progress import Progress, silent
 from sangbo.sources import Grid, Source, Tokenizer
 from sangbo.tasks.language import whole_reading
 
+UNSEEN = 2
+"""Texts that are kept from calibration: what the converted network loses is measured on them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -36,9 +39,9 @@ class Prepared:
     Attributes:
         settings: how.
         balanced: the float graph, equalised where that is possible.
-        grids: of the values tensor of every Linear, rounded to the nearest.
-        fixed: names of weights whose grid stays as it is.
+        grids: of the values tensor of every Linear.
         passages: calibration texts as token ids.
+        unseen: texts that nothing is fitted to.
         candidates: thresholds of every neuron layer, and what each would do.
         accumulate: joules of one accumulate on the chip; None where it states none.
     """
@@ -46,8 +49,8 @@ class Prepared:
     settings: Settings
     balanced: Graph
     grids: Mapping[str, Grid]
-    fixed: frozenset[str]
     passages: Sequence[Index]
+    unseen: Sequence[Index]
     candidates: Sequence[Candidates]
     accumulate: float | None
 
@@ -55,13 +58,10 @@ class Prepared:
         """A threshold for every neuron layer; see `allocate`."""
         return allocate(self.candidates, budget, self.accumulate)
 
-    def build(self, choices: Sequence[Choice], progress: Progress = silent) -> Graph:
+    def build(self, choices: Sequence[Choice]) -> Graph:
         """The complementary graph with these thresholds."""
         thresholds = {c.site: c.threshold for c in choices}
-        grids = self.grids
-        if self.settings.fitted:
-            grids = refine(self.balanced, grids, self.fixed, thresholds, self.passages, progress)
-        return complementary(self.balanced, thresholds, grids, {"sangbo": __version__})
+        return complementary(self.balanced, thresholds, self.grids, {"sangbo": __version__})
 
 
 def prepare(
@@ -81,17 +81,18 @@ def prepare(
     original = opened.graph
     _check_language_model(original)
     original.check_finite()
-    passages = texts(opened, settings, calibration, progress)
+    passages, unseen = texts(opened, settings, calibration, progress)
     held = kept(settings.weight_bits, opened.grids)
     balanced = original
     if not held:
         balanced = equalise(original, largest_values(original, passages, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
+    if settings.second_order:
+        grids = refine(balanced, grids, held | tables(balanced), passages, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
     candidates = measure(balanced, sites, passages, prices(settings), progress)
     joules = accumulate_joules(settings)
-    fixed = held | tables(balanced)
-    return Prepared(settings, balanced, grids, fixed, passages, candidates, joules)
+    return Prepared(settings, balanced, grids, passages, unseen, candidates, joules)
 
 
 def _check_language_model(original: Graph) -> None:
@@ -124,26 +125,38 @@ def largest_values(
 
 def texts(
     opened: Source, settings: Settings, calibration: str | None, progress: Progress
-) -> list[Index]:
-    """Token ids to calibrate on: pieces of ``calibration``, or what the network itself writes."""
-    context = opened.graph.metadata.get("context_length")
-    length = min(settings.length, context) if isinstance(context, int) else settings.length
-    if calibration is not None:
-        if opened.tokenizer is None:
-            raise ConversionError("expected a tokenizer for the calibration text, found none")
-        return from_tokens(
-            opened.tokenizer.encode(calibration), sequences=settings.sequences, length=length
-        )
+) -> tuple[list[Index], list[Index]]:
+    """Token ids to calibrate on, and `UNSEEN` texts that the network writes to be measured on.
+
+    What is calibrated on are pieces of ``calibration``, or what the network itself writes.
+    """
+    if calibration is None:
+        first, *others, last = written(opened, settings, settings.sequences + UNSEEN, progress)
+        return others, [first, last]
+    if opened.tokenizer is None:
+        raise ConversionError("expected a tokenizer for the calibration text, found none")
+    ids = opened.tokenizer.encode(calibration)
+    given = from_tokens(ids, sequences=settings.sequences, length=_length(opened, settings))
+    return given, written(opened, settings, UNSEEN, progress)
+
+
+def written(opened: Source, settings: Settings, count: int, progress: Progress) -> list[Index]:
+    """Token ids of ``count`` texts that the network itself writes, the first half as in a chat."""
     return self_generated(
         Native(provisional(opened.graph, settings.seed)),
         opened.graph.values["logits"].channels,
-        sequences=settings.sequences,
-        length=length,
-        openings=openings(opened.tokenizer, settings.sequences),
+        sequences=count,
+        length=_length(opened, settings),
+        openings=openings(opened.tokenizer, count),
         excluded=control_ids(opened.tokenizer),
         seed=settings.seed,
         progress=progress,
     )
+
+
+def _length(opened: Source, settings: Settings) -> int:
+    context = opened.graph.metadata.get("context_length")
+    return min(settings.length, context) if isinstance(context, int) else settings.length
 
 
 def control_ids(tokenizer: Tokenizer | None) -> set[int]:
@@ -163,7 +176,7 @@ def prices(settings: Settings) -> Prices:
     """What levels cost on the chip of ``settings``, in accumulates."""
     chip = chips.load(settings.chip)
     mac, accumulate = chip.energy("mac"), chip.energy("accumulate")
-    worth = mac / accumulate if mac and accumulate and chip.dense else np.inf
+    worth = round(mac / accumulate, 9) if mac and accumulate and chip.dense else np.inf  # 0.3 / 0.1
     return Prices(codes.code(settings.code), worth)
 
 

@@ -1,16 +1,14 @@
-"""Weights that are fitted to what neurons send, and rounded to second order.
+"""New weights, rounded to second order: what rounding one column did wrong, later ones put right.
 
-The neuron sends x̂ = θ·n where the original sent x. The weights that change W·x least are
-W* = W·E[x·x̂ᵀ]·E[x̂·x̂ᵀ]⁻¹ (Wiener 1949): they trust directions in which x is larger than the error
-of its levels. So that few tokens are enough, each channel is taken as a gain and noise of its own
-(Bussgang 1952, exact for Gaussian x): x̂ = G·x + d with gains g = E[x·x̂]/E[x²]. Then
-E[x·x̂ᵀ] = S·G and E[x̂·x̂ᵀ] = G·S·G + D with S = E[x·xᵀ] and D = diag(E[x̂²] − g²·E[x²]).
+As GPTQ does (Frantar et al. 2022, arXiv 2210.17323): columns one after the other, each error
+spread over the columns that are still free. With H = E[x·xᵀ] and U the upper Cholesky factor of
+H⁻¹, column i with error e gives W[:, j] −= e·U[i, j] / U[i, i], j > i. Columns go in the order of
+falling H[i, i].
 
-W* is then rounded as GPTQ does (Frantar et al. 2022, arXiv 2210.17323): columns one after the
-other, each error spread over the columns that are still free. With H = E[x̂·x̂ᵀ] and U the upper
-Cholesky factor of H⁻¹, column i with error e gives W[:, j] −= e·U[i, j] / U[i, i], j > i. Columns
-go in the order of falling H[i, i]. GPTQ's own input is unquantised; the fit is what GPTAQ (Li et
-al. 2025, arXiv 2504.02692) calls asymmetric, here in closed form.
+Two things keep H from saying what only the calibration text says. Every row x counts alike,
+x / ‖x‖: a few tokens with massive activations (Sun et al. 2024, arXiv 2402.17762) would otherwise
+be all of it. And what n rows say about how p channels go together is believed by n / (n + p): the
+correlations are shrunk by that much (as Ledoit and Wolf 2004 do).
 """
 
 from __future__ import annotations
@@ -22,11 +20,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sangbo.convert.sites import Site
-from sangbo.convert.weights import four_bit, per_channel
 from sangbo.engines import Reference, Segment
 from sangbo.engines.base import Index, Real
-from sangbo.engines.numerics import encode
 from sangbo.errors import ConversionError
 from sangbo.graph import Graph, Linear
 from sangbo.progress import Progress
@@ -34,71 +29,25 @@ from sangbo.sources import Grid
 from sangbo.tasks.language import whole_reading
 
 DAMPING = 0.01
-"""Added to the diagonal of S, as a share of its mean: what no token has shown."""
+"""Added to the diagonal of H, as a share of its mean: what no token has shown."""
 MOST_BYTES = 2**30
 """Memory of the sums of squares that are held at once; a larger network is read several times."""
 _BLOCK = 32
-
-
-@dataclass(slots=True)
-class Moments:
-    """Sums over what a value was, and what its neurons send instead.
-
-    Attributes:
-        squares: Σ x·xᵀ, (channels, channels) float32.
-        cross: Σ x·x̂ of each channel.
-        sent: Σ x̂² of each channel.
-    """
-
-    squares: Real
-    cross: Real
-    sent: Real
-
-    @classmethod
-    def none(cls, channels: int) -> Self:
-        """Moments of nothing yet."""
-        zeros = np.zeros((2, channels), np.float32)
-        return cls(np.zeros((channels, channels), np.float32), zeros[0], zeros[1])
-
-    def add(self, x: Real, sent: Real) -> None:
-        """Add rows of ``x`` and what was sent, (rows, channels) each."""
-        self.squares += x.T @ x
-        self.cross += np.einsum("rc,rc->c", x, sent)
-        self.sent += np.einsum("rc,rc->c", sent, sent)
-
-    def model(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Σ x·x̂ᵀ and Σ x̂·x̂ᵀ by gains and noise, with a little added to S.
-
-        Raises:
-            ConversionError: where something is NaN or ∞.
-        """
-        squares = self.squares.astype(np.float64)
-        power = squares.diagonal().copy()
-        if not (np.isfinite(squares).all() and np.isfinite(self.sent).all()):
-            raise ConversionError("expected finite inputs to fit weights to, found NaN or ∞")
-        squares[np.diag_indices(len(squares))] += DAMPING * power.mean() + 1e-30
-        silent = (self.sent == 0) | (power == 0)  # nothing is known: as noisy as it is strong
-        gain = np.where(silent, 1, self.cross / np.where(silent, 1, power))
-        noise = np.where(silent, power, np.maximum(self.sent - gain * gain * power, 0))
-        crossed = squares * gain
-        return crossed, gain[:, None] * crossed + np.diag(noise)
 
 
 def refine(
     graph: Graph,
     grids: Mapping[str, Grid],
     fixed: frozenset[str],
-    thresholds: Mapping[Site, np.float32],
     passages: Sequence[Index],
     progress: Progress,
 ) -> dict[str, Grid]:
-    """The same grids, their numbers fitted to the levels that will come.
+    """The same grids, their numbers rounded to second order.
 
     Args:
         graph: the float graph.
         grids: of the values tensors of its Linears.
         fixed: names of tensors that stay: what a file held, and tables.
-        thresholds: θ of every site.
         passages: token ids to read.
         progress: told the share that is done.
     """
@@ -108,25 +57,19 @@ def refine(
             names = readers.setdefault(operation.input, [])
             if operation.weight.values not in names:
                 names.append(operation.weight.values)
-    sites = {site.name: (site, theta) for site, theta in thresholds.items()}
-    wanted = {value: sites[value] for value in readers}
     refined = dict(grids)
-    for step, (value, moments) in enumerate(measured(graph, wanted, passages)):
-        progress("fitting weights", step / len(readers))
-        crossed, sent = moments.model()
-        fit = fitting(crossed, sent)
-        factor = Factor.of(sent)
+    for step, (value, squares) in enumerate(measured(graph, list(readers), passages)):
+        progress("rounding to second order", step / len(readers))
+        factor = Factor.of(shrunk(squares, sum(len(p) for p in passages)))
         for name in readers[value]:
-            weights = graph.tensors[name] @ fit
-            grid = four_bit(weights) if grids[name].bits == 4 else per_channel(weights)
-            refined[name] = second_order(weights, grid, factor)
+            refined[name] = second_order(graph.tensors[name], grids[name], factor)
     return refined
 
 
 def measured(
-    graph: Graph, wanted: Mapping[str, tuple[Site, np.float32]], passages: Sequence[Index]
-) -> Iterator[tuple[str, Moments]]:
-    """Moments of each value over all rows of ``passages``, some values at a time."""
+    graph: Graph, wanted: Sequence[str], passages: Sequence[Index]
+) -> Iterator[tuple[str, Real]]:
+    """Σ x·xᵀ / ‖x‖² of each wanted value over the rows of ``passages``, some values at a time."""
     engine = Reference(graph)
     left = list(wanted)
     while left:
@@ -135,29 +78,31 @@ def measured(
         while left and size + 4 * graph.values[left[0]].channels ** 2 <= MOST_BYTES:
             size += 4 * graph.values[left[0]].channels ** 2
             taken.append(left.pop(0))
-        sums = {value: Moments.none(graph.values[value].channels) for value in taken}
+        sums = {v: np.zeros((graph.values[v].channels,) * 2, np.float32) for v in taken}
         for tokens in passages:
             segment = Segment(engine.cache(len(tokens)), len(tokens))
             found = engine.run(whole_reading(tokens), [segment], keep=taken)
             for value in taken:
-                site, theta = wanted[value]
-                x = found[value].astype(np.float32, copy=False)
-                levels = encode(x, np.asarray(np.float32(1) / theta), site.lowest, site.highest)
-                sums[value].add(x, levels * theta)
+                x: Real = found[value].astype(np.float32, copy=False)
+                power = np.einsum("rc,rc->r", x, x)
+                unit = x / np.sqrt(np.where(power > 0, power, np.float32(1)))[:, None]
+                sums[value] += unit.T @ unit
         yield from ((value, sums.pop(value)) for value in taken)
 
 
-def fitting(crossed: NDArray[np.float64], sent: NDArray[np.float64]) -> Real:
-    """E[x·x̂ᵀ]·E[x̂·x̂ᵀ]⁻¹, which W is multiplied by from the right, float32 (inputs, inputs).
+def shrunk(squares: Real, rows: int) -> NDArray[np.float64]:
+    """H of a sum of squares over ``rows``, its correlations believed by rows / (rows + channels).
 
     Raises:
-        ConversionError: where no such matrix exists.
+        ConversionError: where something is NaN or ∞.
     """
-    try:
-        fit: Real = np.linalg.solve(sent, crossed.T).T.astype(np.float32)
-    except np.linalg.LinAlgError as error:
-        raise ConversionError(f"expected inputs that weights can be fitted to: {error}") from None
-    return fit
+    if not np.isfinite(squares).all():
+        raise ConversionError("expected finite inputs to round weights for, found NaN or ∞")
+    channels = len(squares)
+    found = squares.astype(np.float64) * (rows / (rows + channels))
+    power = squares.diagonal().astype(np.float64)
+    found[np.diag_indices(channels)] = power + DAMPING * power.mean() + 1e-30
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ class Settings:
         budget: what thresholds may spend: ``perplexity=0.2%`` (what turning values into levels
             may add, by prediction), ``spikes=1.2`` (per value), or ``energy=50uJ`` (of synaptic
             operations per token, on the chip).
-        fitted: whether weights that get a new grid are fitted to the levels that will come, and
-            rounded to second order; see `sangbo.convert.rounding`.
+        second_order: whether weights that get a new grid are rounded to second order; see
+            `sangbo.convert.rounding`.
         levels: largest magnitude of a level that is sent, or None for what the layer needs.
         cache_bits: 16 or 8, what one level of a cached key or value takes.
         code: spike code that the thresholds are chosen for.
@@ -35,7 +35,7 @@ class Settings:
 
     weight_bits: int | None = None
     budget: str = str(budget.DEFAULT)
-    fitted: bool = True
+    second_order: bool = True
     levels: int | None = None
     cache_bits: int = 16
     code: str = "csd"

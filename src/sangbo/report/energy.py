@@ -12,6 +12,7 @@ from sangbo.chips import Energy, Price
 Per: TypeAlias = Literal["token", "sample"]
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"))
 _MISSING = "no unit"
+_UNKNOWN = "unpublished"
 _INCLUDED = "included"
 
 
@@ -41,6 +42,13 @@ def energy_markdown(prices: Sequence[Price], per: Per = "token") -> str:
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
 
 
+def energy_rows(
+    prices: Sequence[Price], per: Per = "token"
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and rows of the table of `energy_table`."""
+    return _head(per), list(_rows(prices, baselines=True))
+
+
 def price_document(prices: Sequence[Price]) -> dict[str, Any]:
     """What ``sangbo price --json`` prints."""
     return {"entries": [price.to_dict() for price in prices]}
@@ -60,16 +68,17 @@ def _rows(prices: Sequence[Price], baselines: bool) -> Iterator[tuple[str, ...]]
         dense = price.scheme == "dense"
         code = "–" if dense else price.code
         by = "" if price.split in ("value", "none") else f" by {price.split}"
-        yield (price.chip, f"{price.scheme}{by}", code, *_figures(price.energy, price.dense))
+        yield (price.chip, f"{price.scheme}{by}", code, *_figures(price.energy, price))
         for baseline in price.baselines if dense and baselines else ():
             name = f"dense, {baseline.name}"
-            yield (price.chip, name, code, *_figures(baseline.energy, price.dense))
+            yield (price.chip, name, code, *_figures(baseline.energy, price))
 
 
-def _figures(energy: Energy | None, dense: float | None) -> tuple[str, str, str, str]:
+def _figures(energy: Energy | None, price: Price) -> tuple[str, str, str, str]:
     if energy is None:
-        return (_MISSING, _MISSING, _MISSING, "–")
-    relative = f"{energy.total / dense:.3f}" if dense else "–"
+        missing = _MISSING if price.provenances else _UNKNOWN
+        return (missing, missing, missing, "–")
+    relative = f"{energy.total / price.dense:.3f}" if price.dense else "–"
     memory = format_energy(energy.memory) if energy.levels else _INCLUDED
     return (format_energy(energy.compute), memory, format_energy(energy.total), relative)
 
@@ -80,6 +89,14 @@ def format_energy(picojoules: float) -> str:
         if picojoules >= size:
             return f"{picojoules / size:.3g} {unit}"
     return f"{picojoules:.3g} pJ"
+
+
+def format_seconds(seconds: float) -> str:
+    """A time with the prefix that suits it."""
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -159,6 +160,51 @@ def windows(tokens: Sequence[int] | Index, context: int) -> Iterator[tuple[Index
     for start in range(0, len(ids) - 1, context):
         stop = min(start + context, len(ids) - 1)
         yield ids[start:stop], ids[start + 1 : stop + 1]
+
+
+@dataclass(slots=True)
+class Mean:
+    """A mean over tokens and how well so few of them say it.
+
+    Attributes:
+        count: tokens.
+        total: Σ of what they gave.
+        squares: Σ of its squares.
+    """
+
+    count: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Add what some tokens gave, (tokens,)."""
+        self.count += len(values)
+        self.total += float(values.sum())
+        self.squares += float(np.square(values).sum())
+
+    @property
+    def mean(self) -> float:
+        """Σ / count."""
+        return self.total / self.count
+
+    @property
+    def error(self) -> float:
+        """Standard error s / √count, tokens taken as independent; |mean| where there is one."""
+        if self.count < 2:
+            return abs(self.mean)
+        spread = (self.squares - self.total * self.mean) / (self.count - 1)
+        return math.sqrt(max(0.0, spread) / self.count)
+
+
+def divergence(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kullback-Leibler divergence of each token's prediction, in nats: Σ p·(log p − log q).
+
+    Args:
+        before: log p, (tokens, vocabulary).
+        after: log q, the same.
+    """
+    found: NDArray[np.float64] = np.einsum("tv,tv->t", np.exp(before), before - after)
+    return found
 
 
 def log_softmax(logits: Real) -> NDArray[np.float64]:
