@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from spikingjelly.activation_based import functional
 from spikingjelly.activation_based.ann2snn import ModuleConverter
 from spikingjelly.activation_based.ann2snn.recipes.qwen2 import (
     Qwen2SNNConfig,
@@ -178,6 +179,7 @@ def theirs(model: Any, seen: Any, steps: int, levels: int) -> Torch:
     def run(tokens: Any) -> Any:
         with torch.inference_mode():
             ids = torch.tensor(tokens, dtype=torch.long)[None]
+            functional.reset_net(spiking)  # it remembers the last window otherwise
             return spiking(input_ids=ids, encoding_mode="signed_if").logits[0].numpy()
 
     return Torch(run)
