@@ -17,6 +17,10 @@ from sangbo.tasks.language import Sampling
 
 PROMPT = "Why is the sky blue? Answer in two sentences."
 
+CHIPS = ("c-transformer-28nm", "horowitz-45nm", "jouppi-7nm", "loihi-1")
+"""Shown beside an answer unless others are asked for: a chip with both sides, energies of an old
+and a new process, and a neuromorphic chip."""
+
 
 def run(
     source_or_folder: Annotated[str, typer.Argument(help="A converted folder, or a source.")],
@@ -26,12 +30,12 @@ def run(
     top_k: Annotated[int, typer.Option(help="Draw among this many tokens; 0: all.")] = 0,
     top_p: Annotated[float, typer.Option(help="Draw among the likeliest up to this share.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the drawing.")] = 0,
-    chip: Annotated[list[str] | None, typer.Option(help="Chips to price on; all.")] = None,
+    chip: Annotated[list[str] | None, typer.Option(help="Chips to price on; four.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Answer a prompt, then print what the answer cost on each chip."""
     sampling = Sampling(temperature, top_k, top_p, seed)
-    wanted = [chips.load(name) for name in chip or chips.names()]
+    wanted = [chips.load(name) for name in chip or CHIPS]
     with progress_bars() as progress:
         network = open_network(source_or_folder, progress)
     ledger, pieces = network.engine.ledger(), []
@@ -72,6 +76,8 @@ def run(
     )
     if prices:
         stdout.print(energy_table(prices, baselines=False))
+        if chip is None:
+            stdout.print(f"sangbo price shows all {len(chips.names())} chips.", highlight=False)
         stdout.print(chips.verdict(prices), highlight=False, soft_wrap=True)
 
 
