@@ -191,6 +191,7 @@ def test_convert_then_verify(original: Path, tmp_path: Path) -> None:
     record = answer("convert", original, "-o", target, "--calibrate", text)
     assert record["folder"] == str(target)
     assert len(record["summary"]["hardest"]) == 5
+    assert record["fit"]["chip"] == "horowitz-45nm"
     certificate = answer("verify", target, "--text", text, "--allowed", 10)
     assert certificate == json.loads((target / "certificate.json").read_text())
     assert certificate["passed"] is True

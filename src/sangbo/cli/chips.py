@@ -9,7 +9,7 @@ import typer
 from rich.markdown import Markdown
 from rich.table import Table
 
-from sangbo.chips import fit, layers_of, load, names
+from sangbo.chips import Fit, fit, layers_of, load, names
 from sangbo.cli.output import JsonFlag, print_json, stdout
 from sangbo.errors import ChipError
 from sangbo.network import load as load_network
@@ -39,9 +39,7 @@ def chips(
             print_json({"fits": [one.to_dict() for one in fits]})
             return
         for one in fits:
-            stdout.print(str(one), highlight=False, soft_wrap=True)
-            for breach in one.breaches:
-                stdout.print(f"  {breach}", highlight=False, soft_wrap=True)
+            show_fit(one)
     elif json:
         print_json({"chips": [chip.to_dict() for chip in found]})
     elif check is not None:
@@ -58,3 +56,10 @@ def chips(
             energies = ", ".join(chip.provenances) or "not published"
             table.add_row(chip.name, chip.title, *units, energies)
         stdout.print(table)
+
+
+def show_fit(found: Fit) -> None:
+    """Print what a network takes of a chip, and every limit that it breaks."""
+    stdout.print(str(found), highlight=False, soft_wrap=True)
+    for breach in found.breaches:
+        stdout.print(f"  {breach}", highlight=False, soft_wrap=True)

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from sangbo.chips import fit, layers_of, load
+from sangbo.cli.chips import show_fit
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stdout
 from sangbo.convert import Settings
 from sangbo.convert import convert as convert_network
@@ -56,10 +58,13 @@ def convert(
     text = None if calibrate is None else read_text(calibrate)
     with progress_bars() as progress:
         network = convert_network(source, output, settings, calibration=text, progress=progress)
+    fits = fit(layers_of(network.graph), load(chip))
     if json:
-        print_json({"folder": str(output), **network.conversion})
-    else:
-        show(network)
+        print_json({"folder": str(output), **network.conversion, "fit": fits.to_dict()})
+        return
+    show(network)
+    if fits.chips is not None:
+        show_fit(fits)
 
 
 def frontier_table(summary: Mapping[str, Any]) -> Table:
