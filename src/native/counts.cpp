@@ -92,7 +92,7 @@ template void Tally::add(const Kernels&, const std::int16_t*, std::size_t, std::
 struct Tally::Tables {
   static constexpr std::size_t kChunk = 64;
 
-  std::array<std::array<std::array<std::uint16_t, kPaired>, kPaired>, 2> pairs{};
+  std::array<std::array<std::uint16_t, kPaired * kPaired>, 2> pairs{};
   std::array<std::array<std::uint64_t, kSmall>, 4> small{};
   std::uint64_t clipped = 0;  // larger magnitudes, which pairs count as kPaired − 1
 
@@ -104,8 +104,8 @@ struct Tally::Tables {
       std::uint64_t four;
       __builtin_memcpy(&four, next + i, sizeof four);
       const std::uint64_t places = four | four >> kShift;  // of the first pair, and 32 bits above
-      ++pairs[0][0][places & kPlace];
-      ++pairs[1][0][places >> 32 & kPlace];
+      ++pairs[0][places & kPlace];
+      ++pairs[1][places >> 32 & kPlace];
     }
   }
 
@@ -129,7 +129,7 @@ struct Tally::Tables {
       for (std::size_t a = 0; a < kPaired; ++a) {
         std::uint32_t times = 0;
         for (const auto& table : pairs) {
-          times += table[b][a];
+          times += table[b * kPaired + a];
         }
         first[a] += times;
         second += times;
