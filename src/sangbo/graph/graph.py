@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.errors import GraphError
-from sangbo.graph.operations import Attention, Embedding, Neuron, Operation, Rotary
+from sangbo.graph.operations import Embedding, Operation
 from sangbo.graph.scope import Scope
 from sangbo.graph.types import TensorType, ValueType
 
@@ -71,7 +71,7 @@ class Graph:
     @property
     def complementary(self) -> bool:
         """Whether every synaptic operation consumes levels."""
-        return all(self.values[n].kind == "levels" for o in self.synaptic for n in o.inputs())
+        return all(o.spiking(self.values) for o in self.synaptic)
 
     @property
     def weight_bytes(self) -> int:
@@ -87,9 +87,8 @@ class Graph:
             for weight in operation.weights():
                 packed = 2 if weight.bits == 4 else 1
                 counts[weight.values] = self.tensors[weight.values].size * packed
-            if not isinstance(operation, (Neuron, Attention, Rotary)):
-                for name in operation.parameters():
-                    counts[name] = self.tensors[name].size
+            for name in operation.learned():
+                counts[name] = self.tensors[name].size
         return sum(counts.values())
 
     def check_finite(self) -> None:

@@ -169,6 +169,11 @@ def _expect(value: Any, hint: Any, where: str) -> Any:
     if get_origin(hint) is Literal:
         if value in get_args(hint):
             return value
+    elif get_origin(hint) is tuple and isinstance(value, list):
+        inner = get_args(hint)
+        each = [inner[0]] * len(value) if inner[-1] is Ellipsis else inner
+        if len(each) == len(value):
+            return tuple(_expect(v, h, where) for v, h in zip(value, each, strict=True))
     elif hint is Weight and isinstance(value, dict):
         return _construct(Weight, value)
     elif hint is float and type(value) in (int, float):

@@ -40,6 +40,13 @@ class ValueType:
             raise GraphError(f"expected a value whose last axis has a fixed size, found {self}")
         return self.shape[-1]
 
+    def inner(self) -> tuple[int, ...]:
+        """Sizes of all axes but the first; raises `GraphError` where one is not fixed."""
+        sizes = tuple(d for d in self.shape[1:] if isinstance(d, int))
+        if len(sizes) != len(self.shape) - 1 or not sizes:
+            raise GraphError(f"expected a value with inner axes of fixed sizes, found {self}")
+        return sizes
+
     @property
     def level_bytes(self) -> int:
         """Bytes that keep one level: the fewest of 1, 2 or 4 that hold ±largest."""
