@@ -2,12 +2,14 @@
 
 from sangbo.graph.graph import Graph
 from sangbo.graph.operations import (
+    GATES,
     LARGEST_LEVEL,
     OPERATIONS,
     Activation,
     Add,
     Affine,
     Attention,
+    Cell,
     Concatenate,
     Constant,
     Convolution,
@@ -33,6 +35,7 @@ from sangbo.graph.types import TensorType, ValueType
 from sangbo.graph.weight import Weight
 
 __all__ = [
+    "GATES",
     "GRAPH_FILE",
     "LARGEST_LEVEL",
     "OPERATIONS",
@@ -41,6 +44,7 @@ __all__ = [
     "Add",
     "Affine",
     "Attention",
+    "Cell",
     "Concatenate",
     "Constant",
     "Convolution",

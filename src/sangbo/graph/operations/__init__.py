@@ -10,7 +10,7 @@ from sangbo.graph.operations.base import LARGEST_LEVEL, Operation
 from sangbo.graph.operations.convolution import Convolution, Pool, Window
 from sangbo.graph.operations.layout import Concatenate, Constant, Reshape, Take, Transpose
 from sangbo.graph.operations.products import Attention, Linear
-from sangbo.graph.operations.recurrent import Recurrent
+from sangbo.graph.operations.recurrent import GATES, Cell, Recurrent
 from sangbo.graph.operations.rows import (
     Activation,
     Add,
@@ -35,12 +35,14 @@ OPERATIONS: dict[str, type[Operation]] = {
 """Every operation that a graph may hold, by the name that `graph.json` uses."""
 
 __all__ = [
+    "GATES",
     "LARGEST_LEVEL",
     "OPERATIONS",
     "Activation",
     "Add",
     "Affine",
     "Attention",
+    "Cell",
     "Concatenate",
     "Constant",
     "Convolution",

@@ -1,0 +1,1 @@
+"""Networks of every family measured before and after conversion, in one table."""
