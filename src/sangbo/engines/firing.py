@@ -102,6 +102,11 @@ class Train:
         place: Any = (..., *index)
         return self._each(lambda a: a[place])
 
+    def rows(self, chosen: Array) -> Train:
+        """The train of chosen rows, the first axis of its levels."""
+        dense = None if self.dense is None else self.dense[chosen]
+        return replace(self, spikes=self.spikes[:, chosen], dense=dense, levels=self.levels[chosen])
+
     def reshape(self, axes: int, *shape: int) -> Train:
         """The same train with its last ``axes`` axes in another shape."""
         return self._each(lambda a: a.reshape(*a.shape[: a.ndim - axes], *shape))

@@ -164,9 +164,8 @@ class Native:
                 "no groups, the reference engine does"
             )
         arrays, sizes = self._check_inputs(inputs)
-        rows = len(next(iter(arrays)))
         if segments or any(isinstance(o, Attention) for o in self.graph.operations):
-            check_segments(rows, segments)
+            check_segments(sizes, self.graph.axis, segments)
             if any(s.cache.engine is not self for s in segments):
                 raise EngineError("expected a cache of this engine, found one of another")
         outputs = {name: self._output(name, sizes) for name in self._written}

@@ -14,6 +14,8 @@ from sangbo.errors import EngineError
 LANES = 16
 ONE = np.float32(1)
 HALF = np.float32(0.5)
+TWO = np.float32(2)
+SIX = np.float32(6)
 _EXACT_FLOAT32 = 2**24
 _INT32 = 2**31
 _EXP_COEFFICIENTS = tuple(
@@ -21,12 +23,16 @@ _EXP_COEFFICIENTS = tuple(
     for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 )
 
+_ERF_COEFFICIENTS = tuple(
+    np.float32(c) for c in (-1.453152027, 1.421413741, -0.284496736, 0.254829592)
+)
+
 
 def lane_sum(x: Real) -> Real:
     """Sum over the last axis in sixteen lanes that then fold in halves. (…, K) → (…)."""
     short = -x.shape[-1] % LANES
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, short)]) if short else x
-    runs = padded.reshape(*x.shape[:-1], -1, LANES)
+    runs = padded.reshape(*x.shape[:-1], padded.shape[-1] // LANES, LANES)
     lanes = np.zeros((*x.shape[:-1], LANES), np.float32)
     for run in range(runs.shape[-2]):
         lanes += runs[..., run, :]
@@ -51,15 +57,84 @@ def exp(x: Real) -> Real:
     return power
 
 
+def sigmoid(x: Real) -> Real:
+    """The logistic function: 1 / (1 + e^−x)."""
+    return ONE / (ONE + exp(-x))
+
+
+def tanh(x: Real) -> Real:
+    """2 / (1 + e^−2x) − 1."""
+    return TWO / (ONE + exp(-(x * TWO))) - ONE
+
+
 def silu(x: Real) -> Real:
     """Sigmoid-weighted unit: x / (1 + e^−x)."""
     return x / (ONE + exp(-x))
+
+
+def quick_gelu(x: Real) -> Real:
+    """GELU with a plain sigmoid: x / (1 + e^−1.702x)."""
+    return x / (ONE + exp(-(x * np.float32(1.702))))
 
 
 def gelu_tanh(x: Real) -> Real:
     """GELU with the usual tanh form: x / (1 + e^−2u), u = √(2/π)·(x + 0.044715·x³)."""
     cubic = ((x * x) * x) * np.float32(0.044715)
     return x / (ONE + exp(-((x + cubic) * np.float32(1.5957691216))))
+
+
+def gelu(x: Real) -> Real:
+    """GELU, x·Φ(x), with Abramowitz and Stegun's formula 7.1.26; Φ is off by 8e-8 at most."""
+    z = np.abs(x) * np.float32(0.70710678)
+    t = ONE / (ONE + np.float32(0.3275911) * z)
+    p = np.full_like(t, np.float32(1.061405429))
+    for coefficient in _ERF_COEFFICIENTS:
+        p = p * t + coefficient
+    tail = ((p * t) * exp(-(z * z))) * HALF
+    y: Real = x * np.where(x < 0, tail, ONE - tail)
+    return y
+
+
+def relu(x: Real) -> Real:
+    """0 where x < 0, x elsewhere."""
+    return leaky_relu(x, np.float32(0))
+
+
+def leaky_relu(x: Real, slope: np.float32) -> Real:
+    """slope·x where x < 0, x elsewhere."""
+    y: Real = np.where(x < 0, x * slope if slope else np.float32(0), x)
+    return y
+
+
+def relu6(x: Real) -> Real:
+    """0 where x < 0, 6 where x > 6, x elsewhere."""
+    y: Real = np.where(x > SIX, SIX, relu(x))
+    return y
+
+
+def hardswish(x: Real) -> Real:
+    """Hard swish: x·relu6(x + 3) / 6."""
+    y: Real = (x * relu6(x + np.float32(3))) / SIX
+    return y
+
+
+def square_root(x: Real) -> Real:
+    """√x, 0 where x < 0."""
+    y: Real = np.sqrt(relu(x))
+    return y
+
+
+def softmax(x: Real, chosen: int) -> Real:
+    """Softmax over the last axis, the ``chosen`` largest kept; see `sangbo.graph.Softmax`."""
+    e = exp(x - x.max(axis=-1, keepdims=True, initial=np.float32(-np.inf)))
+    y: Real = e / lane_sum(e)[..., None]
+    if not chosen:
+        return y
+    places = np.argsort(-y, axis=-1, kind="stable")[..., :chosen]
+    kept = np.zeros_like(y)
+    np.put_along_axis(kept, places, np.take_along_axis(y, places, axis=-1), axis=-1)
+    chances: Real = kept / lane_sum(kept)[..., None]
+    return chances
 
 
 def normalise(x: Real, form: str, weight: Real, bias: Real | None, epsilon: float) -> Real:
@@ -93,7 +168,7 @@ def encode(x: Real, inverse: Array, lowest: int, highest: int) -> Levels:
 
 
 def integer_product(levels: Levels, weights: Array, largest: int) -> Levels:
-    """Exact Σ_i levels[r, i]·weights[o, i] as int32. (R, K), (O, K) → (R, O).
+    """Exact Σ_i levels[…, r, i]·weights[…, o, i] as int32. (…, R, K), (…, O, K) → (…, R, O).
 
     A product of integers in floating point is exact while every partial sum fits the mantissa, so
     rows whose Σ|n|·largest stays below 2²⁴ go through float32 and the others through float64.
@@ -107,9 +182,13 @@ def integer_product(levels: Levels, weights: Array, largest: int) -> Levels:
         EngineError: where Σ|n|·largest of a row reaches 2³¹.
     """
     check_accumulators(levels, largest)
-    bounds = np.abs(levels.astype(np.int64)).sum(axis=1) * largest
-    result = np.empty((levels.shape[0], weights.shape[0]), np.int32)
+    bounds = np.abs(levels.astype(np.int64)).sum(axis=-1) * largest
     small = bounds < _EXACT_FLOAT32
+    if small.all() or levels.ndim > 2:
+        exact = np.dtype(np.float32 if small.all() else np.float64)
+        columns = np.swapaxes(weights, -1, -2).astype(exact)
+        return (levels.astype(exact) @ columns).astype(np.int32)
+    result = np.empty((levels.shape[0], weights.shape[0]), np.int32)
     for rows, dtype in ((small, np.float32), (~small, np.float64)):
         if rows.any():
             result[rows] = levels[rows].astype(dtype) @ weights.T.astype(dtype)

@@ -17,9 +17,11 @@ import numpy as np
 from sangbo.engines import numerics, reference
 from sangbo.engines.activity import Activity, Recording, room
 from sangbo.engines.base import Array, Levels, Real, Segment
-from sangbo.engines.counting import count_attention, count_linear, count_neuron
+from sangbo.engines.counting import count_attention, count_linear
 from sangbo.engines.firing import Coding, Train, fire, integrate
 from sangbo.engines.reference import ReferenceCache, State
+from sangbo.engines.reference.attention import Block, blocks, exponentials
+from sangbo.engines.reference.linear import finish, open_rows
 from sangbo.errors import EngineError
 from sangbo.graph import Attention, Graph, Linear, Neuron, Operation
 from sangbo.ledger import Ledger
@@ -57,7 +59,7 @@ class Temporal:
 
     def cache(self, capacity: int) -> ReferenceCache:
         """An empty cache for one sequence of at most ``capacity`` rows."""
-        return ReferenceCache(capacity)
+        return ReferenceCache(capacity, self.graph.axis)
 
     def ledger(self) -> Ledger:
         """An empty ledger."""
@@ -164,17 +166,19 @@ def _(operation: Neuron, state: _Firing) -> Array:
     if state.activity is not None:
         state.activity.fired(operation.output, train)
     if state.ledger is not None:
-        count_neuron(operation.output, levels, state.graph, state.segments, state.ledger)
+        state.ledger.neuron(operation.output).add(levels)
     return levels
 
 
 @evaluate.register
 def _(operation: Linear, state: _Firing) -> Array:
-    x, train = state.values[operation.input], state.trains[operation.input]
+    train, computed = state.trains[operation.input], open_rows(operation, state)
+    if computed is not None:
+        train = train.rows(computed)
     weight, name = operation.weight, operation.output
     largest = reference.largest_integer(weight)
     numerics.check_accumulators(train.levels, largest)
-    recording = _recording(operation, state)
+    recording = _recording(operation, train, computed, state)
 
     def sums(part: slice, integers: Array) -> tuple[Levels, Levels]:
         # The spikes of a group are summed by one more membrane, whose weights are 1.
@@ -186,28 +190,29 @@ def _(operation: Linear, state: _Firing) -> Array:
             membranes = room(name, len(train.worths) + 1, len(train.levels), len(columns))
             held = integrate(group, columns, largest, membranes)
             recording.keep(part.start // weight.group, membranes[..., :-1], held[:, :-1])
-        return held[:, :-1], held[:, -1]
+        return held[:, :-1], held[:, -1:]
 
     settled = reference.settle(len(train.levels), weight, state.graph, sums)
     theta = np.float32(state.threshold(operation.input) or 0)
-    y: Array = (settled * theta).reshape(*x.shape[:-1], -1)
     if state.activity is not None:
         state.activity.received(name, operation.input, train, settled.shape[1])
     if state.ledger is not None:
         count_linear(operation, train.levels, state.graph, state.ledger)
-    return y if operation.bias is None else y + state.tensor(operation.bias)
+    return finish(operation, settled * theta, computed, state)
 
 
-def _recording(operation: Linear, state: _Firing) -> Recording | None:
+def _recording(
+    operation: Linear, train: Train, computed: Array | None, state: _Firing
+) -> Recording | None:
     """Where what a watched operation sends and receives is kept; None for others."""
     activity, name = state.activity, operation.output
     if activity is None or name not in activity.watched:
         return None
     outputs, groups = state.tensor(str(operation.weight.scale)).shape
-    source = operation.input
-    recording = Recording.begun(
-        name, source, state.drives[source], state.trains[source], outputs, groups
-    )
+    drive = state.drives[operation.input]
+    if computed is not None:
+        drive = drive[computed]
+    recording = Recording.begun(name, operation.input, drive, train, outputs, groups)
     activity.recordings[name] = recording
     return recording
 
@@ -215,34 +220,28 @@ def _recording(operation: Linear, state: _Firing) -> Recording | None:
 @evaluate.register
 def _(operation: Attention, state: _Firing) -> Array:
     query = state.trains[operation.query]
-    key, value = state.values[operation.key], state.values[operation.value]
     heads, size = operation.heads, query.levels.shape[-1] // operation.heads
-    result = np.empty(query.levels.shape, np.float32)
-    for block in reference.blocks(operation, state, key, value):
+    result = np.empty((len(query.levels), heads, size), np.float32)
+    for block in blocks(operation, state):
         part = query.take(block.rows, slice(None)).reshape(2, -1, heads, size)
-        mixed = _attend(operation, part, block.keys, block.values, block.visible, state)
-        result[block.rows] = mixed.reshape(len(mixed), -1)
-    return result
+        result[block.rows] = _attend(operation, part, block, state)
+    return result.reshape(state.values[operation.query].shape)
 
 
-def _attend(
-    operation: Attention, query: Train, keys: Array, values: Array, visible: Array, state: _Firing
-) -> Real:
-    """Attention of a train of (r, heads, size) over cached rows (t, key heads, size)."""
-    name, limit = operation.output, int(visible.max())
-    keys, values = keys[:limit], values[:limit]
+def _attend(operation: Attention, query: Train, block: Block, state: _Firing) -> Real:
+    """Attention of a train of (r, heads, size)."""
+    name, keys, values, visible = operation.output, block.keys, block.values, block.visible
     theta_q, theta_k, theta_v = (np.float32(state.threshold(n) or 0) for n in operation.inputs())
-    hidden = np.arange(limit)[None, None, :] >= visible[:, None, None]
     sums = _each_head(query, operation, lambda head: keys[:, head])
     factor = (theta_q * theta_k) * np.float32(operation.scale)
-    shifted = reference.exponentials(sums, factor, hidden)
+    shifted = exponentials(sums, factor, block.bias, block.hidden)
     drive = numerics.drive(shifted, state.tensor(str(operation.inverse)))
     probability = f"{name}.probability"
     train = fire(drive, 0, operation.highest, state.coding, probability)
     mixed = _each_head(train, operation, lambda head: values[:, head].T)
     spikes = train.levels.sum(axis=-1).astype(np.float32)
     if state.activity is not None:
-        state.activity.fired(probability, train, ~hidden)
+        state.activity.fired(probability, train, ~block.hidden)
         state.activity.received(f"{name}.scores", operation.query, query, visible)
         state.activity.received(f"{name}.mix", probability, train, values.shape[-1])
     if state.ledger is not None:

@@ -31,7 +31,7 @@ from sangbo.graph.operations import (
 )
 from sangbo.graph.scope import Scope
 from sangbo.graph.storage import GRAPH_FILE, WEIGHTS_FILE, load, map_tensors, save
-from sangbo.graph.types import TensorType, ValueType
+from sangbo.graph.types import Dimension, TensorType, ValueType
 from sangbo.graph.weight import Weight
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "Concatenate",
     "Constant",
     "Convolution",
+    "Dimension",
     "Embedding",
     "Graph",
     "Linear",

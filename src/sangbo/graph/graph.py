@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from sangbo.errors import GraphError
 from sangbo.graph.operations import Embedding, Operation
 from sangbo.graph.scope import Scope
-from sangbo.graph.types import TensorType, ValueType
+from sangbo.graph.types import Dimension, TensorType, ValueType
 
 Tensors = Mapping[str, NDArray[Any]]
+
+MAIN_AXIS = "rows"
+_KINDS = {"index": "iu", "real": "f", "levels": ""}
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,32 @@ class Graph:
             digest.update(tensor.data)
         return digest.hexdigest()
 
-    def check_rows(self, inputs: Mapping[str, NDArray[Any]]) -> None:
-        """Raise `GraphError` unless ``inputs`` are what the graph takes, indices in range."""
+    @property
+    def axis(self) -> Dimension:
+        """The main axis: ``"rows"`` where an input has it, or else the first axis of the first."""
+        firsts = [kind.shape[0] for kind in self.inputs.values()]
+        return MAIN_AXIS if MAIN_AXIS in firsts else firsts[0]
+
+    def check_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[Dimension, int]:
+        """Size of each first axis in ``inputs``.
+
+        Raises:
+            GraphError: unless they are what the graph takes, of sizes that agree, and indices of
+                tables are in range.
+        """
         if inputs.keys() != self.inputs.keys():
             raise GraphError(f"expected inputs {sorted(self.inputs)}, found {sorted(inputs)}")
+        sizes: dict[Dimension, int] = {}
+        for name, kind in self.inputs.items():
+            axis, given = kind.shape[0], inputs[name]
+            found = given.shape[0] if given.ndim else 0
+            size = axis if isinstance(axis, int) else sizes.setdefault(axis, found)
+            if given.shape != (size, *kind.shape[1:]) or given.dtype.kind not in _KINDS[kind.kind]:
+                raise GraphError(
+                    f"expected {name!r} to be {kind} with {axis} = {size}, "
+                    f"found {given.dtype.name}{list(given.shape)}"
+                )
+            sizes[axis] = size
         for operation in self.operations:
             if isinstance(operation, Embedding):
                 rows = self.tensors[operation.weight.values].shape[0]
@@ -123,6 +148,7 @@ class Graph:
                         f"expected {operation.input!r} within 0…{rows - 1}, "
                         f"found {index.min()}…{index.max()}"
                     )
+        return sizes
 
     def summary(self) -> str:
         """A printable table: one line per operation with its result's type and weight format."""
