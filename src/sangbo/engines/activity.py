@@ -146,12 +146,12 @@ class Activity:
 
     def received(self, name: str, source: str, train: Train, fan: Array | int) -> None:
         """Count what operation ``name`` received; row r's spikes go to ``fan[r]`` targets each."""
-        steps, rows = train.spikes.shape[:2]
-        each = np.broadcast_to(np.asarray(fan, np.int64), rows)
-        sent = np.count_nonzero(train.spikes.reshape(steps, rows, -1), axis=2) @ each
+        behind = tuple(range(2, train.spikes.ndim))
+        each = np.broadcast_to(np.asarray(fan, np.int64), train.spikes.shape[1])
+        sent = np.count_nonzero(train.spikes, axis=behind) @ each
         macs = 0
         if train.dense is not None:
-            macs = int(np.count_nonzero(train.dense.reshape(rows, -1), axis=1) @ each)
+            macs = int(np.count_nonzero(train.dense, axis=tuple(a - 1 for a in behind)) @ each)
         found = self.operations.get(name)
         if found is None:
             self.operations[name] = Received(source, sent, macs)

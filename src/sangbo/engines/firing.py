@@ -191,8 +191,7 @@ def integrate(train: Train, weights: Array, largest: int, membranes: Array | Non
         largest: bound on the weights' magnitude.
         membranes: (T + 1, R, O) int32, where what they hold after each step is kept, in units.
     """
-    exact32 = train.spikes.dtype == np.int8 and weights.shape[1] * largest < _EXACT_FLOAT32
-    exact = np.dtype(np.float32 if exact32 else np.float64)
+    exact = exactly(train, weights.shape[1], largest)
     sent = [_sent(spikes, exact) for spikes in train.spikes]
     dense = None if train.dense is None else _sent(train.dense, np.dtype(np.float64))
     held = np.zeros((train.spikes.shape[1], len(weights)), np.int32)
@@ -209,6 +208,12 @@ def integrate(train: Train, weights: Array, largest: int, membranes: Array | Non
         _add(block, dense, columns)
         held[:, some] = block
     return held
+
+
+def exactly(train: Train, inputs: int, largest: int) -> np.dtype[Any]:
+    """The real type in which sums over ``inputs`` spikes of one step are exact integers."""
+    single = train.spikes.dtype == np.int8 and inputs * largest < _EXACT_FLOAT32
+    return np.dtype(np.float32 if single else np.float64)
 
 
 @dataclass(frozen=True, slots=True)
