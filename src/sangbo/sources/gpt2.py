@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from sangbo.errors import SourceError, UnsupportedError
-from sangbo.graph import Activation, Attention, Graph
+from sangbo.graph import Graph
+from sangbo.sources.blocks import Block, attend, feed_forward
 from sangbo.sources.builder import EMBEDDING, HEAD, MOST_LAYERS, Builder, rename
 from sangbo.sources.facts import Facts
 from sangbo.sources.source import Array
@@ -23,8 +24,7 @@ OUTER = {"wte": EMBEDDING, "wpe": "positions", "ln_f": "norm", "lm_head": HEAD}
 DERIVED = (".attn.bias", ".attn.masked_bias")
 """The causal mask and the number that it fills in."""
 
-LAYERS = "h."
-INNER = {
+_INNER = {
     "ln_1": "attention.norm",
     "attn.c_attn": "attention.fused",
     "attn.c_proj": "attention.output",
@@ -32,6 +32,7 @@ INNER = {
     "mlp.c_fc": "mlp.up",
     "mlp.c_proj": "mlp.down",
 }
+LAYERS = {"h.": ("layers.", _INNER)}
 FUSED = ("query", "key", "value")
 
 
@@ -40,7 +41,6 @@ class Gpt2Config:
     """What the tensors of a GPT-2-type network do not say.
 
     Attributes:
-        layers: number of layers.
         heads: attention heads.
         channels: width of the network; a multiple of ``heads``.
         context: positions that the network was made for.
@@ -48,7 +48,6 @@ class Gpt2Config:
         scales: per layer, what query·key is multiplied by.
     """
 
-    layers: int
     heads: int
     channels: int
     context: int
@@ -64,23 +63,11 @@ def build(
     hidden = net.sum(
         "embedding.sum", net.embed(EMBEDDING, "tokens"), net.embed("positions", "positions")
     )
-    for layer in range(config.layers):
-        at = f"layers.{layer}"
-        source = net.norm(f"{at}.attention.norm", hidden, "layer", config.epsilon)
-        query, key, value = (net.linear(f"{at}.attention.{part}", source) for part in FUSED)
-        mixed = net.add(
-            Attention(
-                f"{at}.attention.mix", query, key, value, config.heads, config.heads,
-                config.scales[layer],
-            )
-        )  # fmt: skip
-        mixed = net.linear(f"{at}.attention.output", mixed)
-        hidden = net.sum(f"{at}.attention.sum", hidden, mixed)
-        source = net.norm(f"{at}.mlp.norm", hidden, "layer", config.epsilon)
-        up = net.linear(f"{at}.mlp.up", source)
-        active = net.add(Activation(f"{at}.mlp.activation", up, "gelu_tanh"))
-        hidden = net.sum(f"{at}.mlp.sum", hidden, net.linear(f"{at}.mlp.down", active))
-    net.head(hidden, "layer", config.epsilon)
+    for layer, scale in enumerate(config.scales):
+        block = Block(config.heads, scale, "layer", config.epsilon, "gelu_tanh")
+        hidden = attend(net, f"layers.{layer}.attention", hidden, block)
+        hidden = feed_forward(net, f"layers.{layer}.mlp", hidden, block)
+    net.head(net.norm("norm", net.choose(hidden), "layer", config.epsilon))
     return net.finish(name, {"context_length": config.context, **metadata})
 
 
@@ -105,7 +92,7 @@ def from_huggingface(
         for n, t in plain.items()
         if not (n == "lm_head.weight" and tied)  # a copy
     }
-    renamed = rename(kept, OUTER, LAYERS, INNER, facts.where)
+    renamed = rename(kept, OUTER, LAYERS, facts.where)
     if HEAD not in renamed and not tied:
         raise SourceError(f"expected a tensor 'lm_head.weight' beside {facts.where}, found none")
     config = _config(facts)
@@ -122,7 +109,6 @@ def _config(facts: Facts) -> Gpt2Config:
     scale = 1 / math.sqrt(channels // heads) if facts.flag("scale_attn_weights", True) else 1.0
     by_layer = facts.flag("scale_attn_by_inverse_layer_idx", False)
     return Gpt2Config(
-        layers=layers,
         heads=heads,
         channels=channels,
         context=facts.whole("n_positions"),

@@ -1,6 +1,6 @@
 """Networks in Hugging Face folders: ``config.json`` beside safetensors files.
 
-A new family is one module with ``from_huggingface`` and ``DERIVED``, and one line in `FAMILIES`.
+A new family is one module with ``from_huggingface``, and one line in `FAMILIES`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from sangbo.errors import GraphError, SourceError, UnsupportedError
 from sangbo.graph import Graph, map_tensors
 from sangbo.progress import Progress, silent
-from sangbo.sources import gpt2, llama
+from sangbo.sources import bart, bert, gpt2, llama, marian, mixtral, t5, whisper
 from sangbo.sources.builder import EMBEDDING
 from sangbo.sources.facts import Facts, read_json
 from sangbo.sources.source import Array, Source, sha256_of
-from sangbo.sources.tokenizer import TOKENIZER_FILE, Tokenizer
+from sangbo.sources.tokenizer import GENERATION_FILE, TOKENIZER_FILE, Tokenizer
 
 Reader: TypeAlias = Callable[[str, Facts, Mapping[str, Array], Mapping[str, Any]], Graph]
 
@@ -33,20 +33,34 @@ class Family:
 
     Attributes:
         read: makes the graph from a name, the configuration, float32 tensors and metadata.
+        task: what its networks do.
         derived: endings of the names of tensors that old checkpoints hold and nothing needs.
     """
 
     read: Reader
-    derived: tuple[str, ...]
+    task: str
+    derived: tuple[str, ...] = ()
 
 
-_LLAMA = Family(llama.from_huggingface, llama.DERIVED)
+_LLAMA = Family(llama.from_huggingface, "generate", llama.DERIVED)
+_T5 = Family(t5.from_huggingface, "translate")
 
 FAMILIES: Mapping[str, Family] = {
-    "GPT2LMHeadModel": Family(gpt2.from_huggingface, gpt2.DERIVED),
+    "BartForConditionalGeneration": Family(bart.from_huggingface, "translate"),
+    "BertForSequenceClassification": Family(
+        bert.classifier_from_huggingface, "classify", bert.DERIVED
+    ),
+    "BertModel": Family(bert.from_huggingface, "embed", bert.DERIVED),
+    "GPT2LMHeadModel": Family(gpt2.from_huggingface, "generate", gpt2.DERIVED),
     "LlamaForCausalLM": _LLAMA,
+    "MBartForConditionalGeneration": Family(bart.mbart_from_huggingface, "translate"),
+    "MT5ForConditionalGeneration": _T5,
+    "MarianMTModel": Family(marian.from_huggingface, "translate", marian.DERIVED),
     "MistralForCausalLM": _LLAMA,
+    "MixtralForCausalLM": Family(mixtral.from_huggingface, "generate", llama.DERIVED),
     "Qwen2ForCausalLM": _LLAMA,
+    "T5ForConditionalGeneration": _T5,
+    "WhisperForConditionalGeneration": Family(whisper.from_huggingface, "transcribe"),
 }
 """What reads a network, by the architecture that its ``config.json`` names."""
 
@@ -55,7 +69,7 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PATTERNS = (
     CONFIG, SINGLE, INDEX, "model-*.safetensors", TOKENIZER_FILE, "tokenizer_config.json",
-    "chat_template.jinja", "generation_config.json",
+    "chat_template.jinja", GENERATION_FILE,
 )  # fmt: skip
 """What is fetched of a repository: never code, pickles or other forms of the weights."""
 
@@ -99,7 +113,7 @@ def read_folder(folder: Path, progress: Progress = silent, name: str | None = No
         UnsupportedError: where the network is of an architecture, or holds a tensor or a type, that
             Sangbo does not know.
     """
-    facts = read_json(folder / CONFIG)
+    facts = _facts(folder)
     architectures = facts.items("architectures")
     chosen = [FAMILIES[a] for a in architectures if isinstance(a, str) and a in FAMILIES]
     if len(architectures) != 1 or not chosen:
@@ -112,7 +126,7 @@ def read_folder(folder: Path, progress: Progress = silent, name: str | None = No
         raise UnsupportedError(f"expected float weights beside {facts.where}, found {method!r}")
     called = name or folder.resolve().name
     files, tensors = _read_tensors(folder, chosen[0].derived)
-    metadata = {"task": "text-generation", "source": called, "licence": "unknown"}
+    metadata = {"task": chosen[0].task, "source": called, "licence": "unknown"}
     graph = chosen[0].read(called, facts, tensors, metadata)
     tokenizer = Tokenizer.load(folder) if (folder / TOKENIZER_FILE).exists() else None
     rows = len(graph.tensors[EMBEDDING])
@@ -125,6 +139,14 @@ def read_folder(folder: Path, progress: Progress = silent, name: str | None = No
         "sha256": {f.name: sha256_of(f, progress) for f in (folder / CONFIG, *files)},
     }
     return Source(graph, tokenizer, {}, origin)
+
+
+def _facts(folder: Path) -> Facts:
+    """The configuration, and below it what stands in a file of its own for generation."""
+    facts = read_json(folder / CONFIG)
+    if not (folder / GENERATION_FILE).exists():
+        return facts
+    return Facts({**read_json(folder / GENERATION_FILE).values, **facts.values}, facts.where)
 
 
 def _read_tensors(folder: Path, derived: tuple[str, ...]) -> tuple[list[Path], dict[str, Array]]:

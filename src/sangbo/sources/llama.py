@@ -8,39 +8,41 @@ the file has them (Qwen2 has them on query, key and value).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from sangbo.errors import SourceError, UnsupportedError
-from sangbo.graph import Activation, Attention, Graph, Multiply, Rotary
+from sangbo.graph import Graph
+from sangbo.sources.blocks import COSINE, SINE, Block, attend, feed_forward
 from sangbo.sources.builder import EMBEDDING, HEAD, MOST_LAYERS, Builder, rename
 from sangbo.sources.facts import Facts
 from sangbo.sources.source import Array, Real
 
 LARGEST_TABLE = 2**28
+Half: TypeAlias = Callable[[Builder, str, str, Block], str]
 
 HUGGINGFACE_OUTER = {"model.embed_tokens": EMBEDDING, "model.norm": "norm", "lm_head": HEAD}
 DERIVED = (".rotary_emb.inv_freq",)
 """The rotary rates, which follow from θ."""
 
-HUGGINGFACE_LAYERS = "model.layers."
-HUGGINGFACE_INNER = {
+ATTENTION_NAMES = {
     "input_layernorm": "attention.norm",
     "self_attn.q_proj": "attention.query",
     "self_attn.k_proj": "attention.key",
     "self_attn.v_proj": "attention.value",
     "self_attn.o_proj": "attention.output",
     "post_attention_layernorm": "mlp.norm",
+}
+MLP_NAMES = {
     "mlp.gate_proj": "mlp.gate",
     "mlp.up_proj": "mlp.up",
     "mlp.down_proj": "mlp.down",
 }
 GGUF_OUTER = {"token_embd": EMBEDDING, "output_norm": "norm", "output": HEAD}
-GGUF_LAYERS = "blk."
-GGUF_INNER = {
+_GGUF_INNER = {
     "attn_norm": "attention.norm",
     "attn_q": "attention.query",
     "attn_k": "attention.key",
@@ -51,6 +53,7 @@ GGUF_INNER = {
     "ffn_up": "mlp.up",
     "ffn_down": "mlp.down",
 }
+GGUF_LAYERS = {"blk.": ("layers.", _GGUF_INNER)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,42 +80,35 @@ class LlamaConfig:
 
 
 def build(
-    name: str, config: LlamaConfig, tensors: Mapping[str, Array], metadata: Mapping[str, Any]
+    name: str,
+    config: LlamaConfig,
+    tensors: Mapping[str, Array],
+    metadata: Mapping[str, Any],
+    second: Half = feed_forward,
 ) -> Graph:
-    """The float graph of a LLaMA-type network; see `Builder.finish` for what is refused."""
+    """The float graph of a LLaMA-type network; see `Builder.finish` for what is refused.
+
+    Args:
+        name: what people call it.
+        config: what its tensors do not say.
+        tensors: its tensors under our names.
+        metadata: facts to keep with it.
+        second: makes the second half of each layer.
+    """
     net = Builder(tensors)
-    net.tensors["rotary.cosine"], net.tensors["rotary.sine"] = rotary_tables(
+    net.tensors[COSINE], net.tensors[SINE] = rotary_tables(
         config.context, config.head_size, config.theta
     )
+    block = Block(
+        config.heads, 1 / math.sqrt(config.head_size), "rms", config.epsilon, "silu",
+        config.key_heads, gated=True, rotary=True,
+    )  # fmt: skip
     hidden = net.embed(EMBEDDING, "tokens")
     for layer in range(config.layers):
-        at = f"layers.{layer}"
-        source = net.norm(f"{at}.attention.norm", hidden, "rms", config.epsilon)
-        query = net.linear(f"{at}.attention.query", source)
-        key = net.linear(f"{at}.attention.key", source)
-        value = net.linear(f"{at}.attention.value", source)
-        query = net.add(_rotary(query, config.heads))
-        key = net.add(_rotary(key, config.key_heads))
-        scale = 1 / math.sqrt(config.head_size)
-        mixed = net.add(
-            Attention(
-                f"{at}.attention.mix", query, key, value, config.heads, config.key_heads, scale
-            )
-        )
-        mixed = net.linear(f"{at}.attention.output", mixed)
-        hidden = net.sum(f"{at}.attention.sum", hidden, mixed)
-        source = net.norm(f"{at}.mlp.norm", hidden, "rms", config.epsilon)
-        gate = net.linear(f"{at}.mlp.gate", source)
-        up = net.linear(f"{at}.mlp.up", source)
-        gate = net.add(Activation(f"{at}.mlp.activation", gate, "silu"))
-        product = net.add(Multiply(f"{at}.mlp.product", gate, up))
-        hidden = net.sum(f"{at}.mlp.sum", hidden, net.linear(f"{at}.mlp.down", product))
-    net.head(hidden, "rms", config.epsilon)
+        hidden = attend(net, f"layers.{layer}.attention", hidden, block)
+        hidden = second(net, f"layers.{layer}.mlp", hidden, block)
+    net.head(net.norm("norm", net.choose(hidden), "rms", config.epsilon))
     return net.finish(name, {"context_length": config.context, **metadata})
-
-
-def _rotary(source: str, heads: int) -> Rotary:
-    return Rotary(f"{source}.rotary", source, "positions", "rotary.cosine", "rotary.sine", heads)
 
 
 def rotary_tables(context: int, head_size: int, theta: float) -> tuple[Real, Real]:
@@ -138,12 +134,19 @@ def from_huggingface(
         SourceError: where the configuration or a tensor is missing or malformed.
         UnsupportedError: where the network is scaled, windowed or otherwise not plain.
     """
+    config = huggingface_config(facts)
+    renamed = huggingface_names(facts, tensors, ATTENTION_NAMES | MLP_NAMES)
+    return build(name, config, renamed, {"family": "llama", **metadata})
+
+
+def huggingface_config(facts: Facts) -> LlamaConfig:
+    """The configuration in a ``config.json``; see `from_huggingface`."""
     if (function := facts.text("hidden_act", "silu")) != "silu":
         raise UnsupportedError(f"expected hidden_act silu, found {function!r}")
     context = facts.whole("max_position_embeddings")
     _refuse_windows(facts, context)
     heads = facts.whole("num_attention_heads")
-    config = LlamaConfig(
+    return LlamaConfig(
         layers=facts.whole("num_hidden_layers", highest=MOST_LAYERS),
         heads=heads,
         key_heads=facts.whole("num_key_value_heads", heads),
@@ -152,16 +155,29 @@ def from_huggingface(
         theta=_huggingface_theta(facts),
         epsilon=facts.real("rms_norm_eps"),
     )
+
+
+def huggingface_names(
+    facts: Facts, tensors: Mapping[str, Array], inner: Mapping[str, str]
+) -> dict[str, Array]:
+    """The tensors under our names, the head only where it is not tied.
+
+    Args:
+        facts: the configuration.
+        tensors: by their names in the file.
+        inner: names within a layer → ours.
+    """
     tied = facts.flag("tie_word_embeddings", False)
     kept = {
         n: t
         for n, t in tensors.items()
         if not (n == "lm_head.weight" and tied)  # a copy
     }
-    renamed = rename(kept, HUGGINGFACE_OUTER, HUGGINGFACE_LAYERS, HUGGINGFACE_INNER, facts.where)
+    layers = {"model.layers.": ("layers.", inner)}
+    renamed = rename(kept, HUGGINGFACE_OUTER, layers, facts.where)
     if HEAD not in renamed and not tied:
         raise SourceError(f"expected a tensor 'lm_head.weight' beside {facts.where}, found none")
-    return build(name, config, renamed, {"family": "llama", **metadata})
+    return renamed
 
 
 def _refuse_windows(facts: Facts, context: int) -> None:

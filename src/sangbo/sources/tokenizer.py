@@ -78,6 +78,10 @@ class Tokenizer:
         added = self._control.get_added_tokens_decoder()
         return tuple(added[number].content for number in sorted(added) if added[number].special)
 
+    def known(self, texts: Iterable[str]) -> list[int]:
+        """The ids of tokens; raises `SourceError` where one is not in the vocabulary."""
+        return [_known(self._control, text) for text in texts]
+
     def encode(self, text: str, *, control: bool = False, affixes: bool = True) -> list[int]:
         """Token ids of a text.
 
@@ -230,7 +234,7 @@ def parse(text: str, where: str) -> tokenizers.Tokenizer:
 def _known(inner: tokenizers.Tokenizer, text: str) -> int:
     number = inner.token_to_id(text)
     if number is None:
-        raise SourceError(f"expected the end token {text!r} in the vocabulary, found no such token")
+        raise SourceError(f"expected the token {text!r} in the vocabulary, found no such token")
     return number
 
 

@@ -1,0 +1,188 @@
+"""SentencePiece vocabularies (Kudo and Richardson 2018, arXiv 1808.06226) without its library.
+
+A ``.spm`` or ``.model`` file is a protocol buffer (``sentencepiece_model.proto``). Of a unigram
+vocabulary its pieces, scores and normalisation become a tokenizer of the ``tokenizers`` library.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
+
+from sangbo.errors import SourceError, UnsupportedError
+from sangbo.sources.cursor import Cursor, map_file
+from sangbo.sources.tokenizer import Tokenizer, library
+
+LARGEST_FILE = 64 * 2**20
+MOST_PIECES = 2**21
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+UNIGRAM = 1
+_UNKNOWN_PENALTY = 10.0
+_SPACE = "▁"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of text of the vocabulary, the logarithm of its probability, and its kind."""
+
+    text: str
+    score: float
+    kind: int
+
+
+def read_sentencepiece(path: Path, *, ends: bool) -> Tokenizer:
+    """The tokenizer of a unigram vocabulary.
+
+    Args:
+        path: the file.
+        ends: whether the end token is added after a text.
+
+    Raises:
+        SourceError: where the file is broken.
+        UnsupportedError: where its vocabulary is not unigram, or falls back to bytes.
+    """
+    document = _message(path)
+    pieces = [_piece(part, str(path)) for part in document.get(1, ())]
+    trainer, normalizer = (_inner(document, field, str(path)) for field in (2, 3))
+    if (model := _number(trainer, 3, UNIGRAM)) != UNIGRAM:
+        raise UnsupportedError(f"expected a unigram vocabulary in {path}, found model type {model}")
+    if _number(trainer, 35, 0) or any(p.kind == BYTE for p in pieces):
+        raise UnsupportedError(f"expected {path} to keep unknown characters, found bytes for them")
+    if _number(trainer, 24, 0) or not _number(normalizer, 5, 1):
+        raise UnsupportedError(f"expected {path} to mark spaces before words, found another way")
+    unknown = [i for i, p in enumerate(pieces) if p.kind == UNKNOWN]
+    texts = {p.text for p in pieces}
+    if len(unknown) != 1 or len(texts) != len(pieces) or len(pieces) > MOST_PIECES:
+        raise SourceError(
+            f"expected at most {MOST_PIECES} pieces in {path} that differ, one of them unknown, "
+            f"found {len(pieces)} of which {len(unknown)} unknown"
+        )
+    inner = _tokenizer(pieces, unknown[0], normalizer, str(path))
+    last = pieces[number].text if 0 <= (number := _number(trainer, 42, 2)) < len(pieces) else None
+    if ends and last is not None:
+        inner.post_processor = processors.TemplateProcessing(
+            single=["$A", last], pair=["$A", last, "$B", last], special_tokens=[(last, number)]
+        )
+    special = {"unk_token": pieces[unknown[0]].text}
+    if last is not None:
+        special["eos_token"] = last
+    return Tokenizer(inner, None, special, () if last is None else (last,))
+
+
+def _tokenizer(
+    pieces: list[Piece], unknown: int, normalizer: dict[int, list[Any]], where: str
+) -> tokenizers.Tokenizer:
+    """The pieces as a unigram model, with the file's own normalisation."""
+    normal = [p.score for p in pieces if p.kind in (NORMAL, USER_DEFINED)]
+    if not normal:
+        raise SourceError(f"expected pieces for texts in {where}, found none")
+    worst = min(normal) - _UNKNOWN_PENALTY
+    # What is no text must lose against its characters, even where all of those are unknown.
+    scores = [
+        (p.text, p.score if p.kind in (NORMAL, USER_DEFINED) else worst * len(p.text) - 1)
+        for p in pieces
+    ]
+    rules: list[Any] = []
+    charsmap = normalizer.get(2, [b""])[-1]
+    if not isinstance(charsmap, bytes):
+        raise SourceError(f"expected a table of characters in {where}, found a number")
+    with library(f"expected {where} to hold a vocabulary"):
+        if charsmap:
+            rules.append(normalizers.Precompiled(charsmap))
+        if _number(normalizer, 4, 1):
+            rules += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
+        inner = tokenizers.Tokenizer(models.Unigram(scores, unknown, byte_fallback=False))
+        inner.normalizer = normalizers.Sequence(rules)
+        scheme = "always" if _number(normalizer, 3, 1) else "never"
+        inner.pre_tokenizer = pre_tokenizers.Metaspace(_SPACE, prepend_scheme=scheme)
+        inner.decoder = decoders.Metaspace(_SPACE, prepend_scheme=scheme)
+        inner.add_special_tokens(
+            [AddedToken(p.text, normalized=False) for p in pieces if p.kind in (UNKNOWN, CONTROL)]
+        )
+        inner.add_tokens(
+            [AddedToken(p.text, normalized=False) for p in pieces if p.kind == USER_DEFINED]
+        )
+    return inner
+
+
+def _message(path: Path) -> dict[int, list[Any]]:
+    cursor = map_file(path)
+    if cursor.left > LARGEST_FILE:
+        raise SourceError(
+            f"expected {path} to have at most {LARGEST_FILE} bytes, found {cursor.left}"
+        )
+    return _fields(cursor)
+
+
+def _inner(document: dict[int, list[Any]], field: int, where: str) -> dict[int, list[Any]]:
+    """The message in a field, the last where there are several; empty where there is none."""
+    return _parse(document.get(field, [b""])[-1], where)
+
+
+def _parse(content: Any, where: str) -> dict[int, list[Any]]:
+    if not isinstance(content, bytes):
+        raise SourceError(f"expected a message in {where}, found a number")
+    return _fields(Cursor(memoryview(content), where))
+
+
+def _fields(cursor: Cursor) -> dict[int, list[Any]]:
+    """The fields of a message by number: whole numbers, or bytes of anything else."""
+    fields: dict[int, list[Any]] = {}
+    for number, value in _pairs(cursor):
+        fields.setdefault(number, []).append(value)
+    return fields
+
+
+def _pairs(cursor: Cursor) -> Iterator[tuple[int, int | bytes]]:
+    while cursor.left:
+        key = _varint(cursor)
+        number, kind = key >> 3, key & 7
+        if kind == 0:
+            yield number, _varint(cursor)
+        elif kind == 2:
+            yield number, bytes(cursor.take(_varint(cursor)))
+        elif kind in (1, 5):
+            yield number, bytes(cursor.take(8 if kind == 1 else 4))
+        else:
+            raise SourceError(f"expected a protocol buffer in {cursor.where}, found type {kind}")
+
+
+def _varint(cursor: Cursor) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte: int = cursor.scalar("B")
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value
+    raise SourceError(f"expected numbers of 64 bits in {cursor.where}, found a longer one")
+
+
+def _number(fields: dict[int, list[Any]], field: int, default: int) -> int:
+    value = fields.get(field, [default])[-1]
+    return value if isinstance(value, int) else default
+
+
+def _piece(content: Any, where: str) -> Piece:
+    fields = _parse(content, where)
+    text, score = fields.get(1, [b""])[-1], fields.get(2, [bytes(4)])[-1]
+    try:
+        if not isinstance(text, bytes) or not isinstance(score, bytes):
+            raise SourceError(f"expected pieces of text and score in {where}, found a number")
+        (value,) = struct.unpack("<f", score)
+        return Piece(text.decode("utf-8"), value, _number(fields, 3, NORMAL))
+    except (UnicodeDecodeError, struct.error) as error:
+        raise SourceError(f"expected pieces of text and score in {where}: {error}") from None
