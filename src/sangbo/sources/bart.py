@@ -17,11 +17,13 @@ from sangbo.sources.builder import (
     HEAD,
     MOST_LAYERS,
     SOURCE_TEXT,
+    TARGET,
     TEXT,
     Builder,
+    drop_copy,
     rename,
     take,
-    take_tied,
+    take_words,
 )
 from sangbo.sources.facts import Facts
 from sangbo.sources.generation import generation
@@ -30,7 +32,6 @@ from sangbo.sources.source import Array
 EPSILON = 1e-5
 """ε of the norms: PyTorch's own, for no configuration states it."""
 
-TARGET = "decoder.embedding"
 OFFSET = 2
 """Rows of BART's position tables that stand for no position."""
 
@@ -141,16 +142,11 @@ def _rename(facts: Facts, tensors: Mapping[str, Array]) -> dict[str, Array]:
         f"model.{part}.weight"
         for part in ("shared", "encoder.embed_tokens", "decoder.embed_tokens")
     )
-    head = ["lm_head.weight"] if facts.flag("tie_word_embeddings", True) else []
-    if facts.flag("share_encoder_decoder_embeddings", True):
-        tables = {EMBEDDING: take_tied(mine, [shared, source, target, *head], facts.where)}
+    tables = take_words(mine, shared, source, target, facts.where)
+    if facts.flag("tie_word_embeddings", True):
+        drop_copy(mine, "lm_head.weight", tables.get(TARGET, tables[EMBEDDING]), facts.where)
     else:
-        tables = {
-            EMBEDDING: take_tied(mine, [source], facts.where),
-            TARGET: take_tied(mine, [target, *head], facts.where),
-        }
-    if not head:
-        tables[HEAD] = take_tied(mine, ["lm_head.weight"], facts.where)
+        tables[HEAD] = take(mine, "lm_head.weight", 2, facts.where)
     bias = mine.pop("final_logits_bias", None)
     if bias is not None and bias.any():
         tables[f"{HEAD}.bias"] = bias.reshape(-1)

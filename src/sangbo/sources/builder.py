@@ -6,7 +6,7 @@ weight and its result; a bias is the weight's name with ``.bias``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -31,6 +31,7 @@ from sangbo.graph.operations.rows import Function
 from sangbo.sources.source import Array
 
 EMBEDDING = "embedding"
+TARGET = "decoder.embedding"
 HEAD = "head"
 LOGITS = "logits"
 MOST_LAYERS = 4096
@@ -218,21 +219,31 @@ def _in_layer(stem: str, layers: Mapping[str, Layers]) -> str | None:
     return None
 
 
-def take_tied(tensors: dict[str, Array], names: Sequence[str], where: str) -> Array:
-    """The one tensor that goes by several names; all of them are removed from ``tensors``.
+def drop_copy(tensors: dict[str, Array], name: str, original: Array, where: str) -> None:
+    """Remove a tensor that is tied to another; `UnsupportedError` where it is not the same."""
+    copy = tensors.pop(name, original)
+    if not np.array_equal(copy, original):
+        raise UnsupportedError(f"expected {name!r} beside {where} to be tied, found other values")
+
+
+def take_words(
+    tensors: dict[str, Array], shared: str, source: str, target: str, where: str
+) -> dict[str, Array]:
+    """The tables of words of an encoder and a decoder, which are removed from ``tensors``.
+
+    Each side has its own, or ``shared``. Where the two are the same there is one, `EMBEDDING`;
+    else the decoder's is `TARGET`.
 
     Raises:
-        SourceError: where there is none.
-        UnsupportedError: where two of them differ.
+        SourceError: where one is missing.
     """
-    found = {n: tensors.pop(n) for n in names if n in tensors}
-    if not found:
-        raise SourceError(f"expected a tensor {names[0]!r} beside {where}, found none")
-    (first, one), *others = found.items()
-    for name, other in others:
-        if not np.array_equal(one, other):
-            raise UnsupportedError(f"expected {first!r} and {name!r} beside {where} to be the same")
-    return one
+    common = tensors.pop(shared, None)
+    found = [common if (own := tensors.pop(n, None)) is None else own for n in (source, target)]
+    if found[0] is None or found[1] is None:
+        raise SourceError(f"expected a tensor {shared!r} beside {where}, found none")
+    if np.array_equal(found[0], found[1]):
+        return {EMBEDDING: found[0]}
+    return {EMBEDDING: found[0], TARGET: found[1]}
 
 
 def take(tensors: dict[str, Array], name: str, axes: int, where: str) -> Array:

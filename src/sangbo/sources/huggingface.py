@@ -43,7 +43,6 @@ class Family:
 
 
 _LLAMA = Family(llama.from_huggingface, "generate", llama.DERIVED)
-_T5 = Family(t5.from_huggingface, "translate")
 
 FAMILIES: Mapping[str, Family] = {
     "BartForConditionalGeneration": Family(bart.from_huggingface, "translate"),
@@ -54,12 +53,12 @@ FAMILIES: Mapping[str, Family] = {
     "GPT2LMHeadModel": Family(gpt2.from_huggingface, "generate", gpt2.DERIVED),
     "LlamaForCausalLM": _LLAMA,
     "MBartForConditionalGeneration": Family(bart.mbart_from_huggingface, "translate"),
-    "MT5ForConditionalGeneration": _T5,
+    "MT5ForConditionalGeneration": Family(t5.mt5_from_huggingface, "translate"),
     "MarianMTModel": Family(marian.from_huggingface, "translate", marian.DERIVED),
     "MistralForCausalLM": _LLAMA,
     "MixtralForCausalLM": Family(mixtral.from_huggingface, "generate", llama.DERIVED),
     "Qwen2ForCausalLM": _LLAMA,
-    "T5ForConditionalGeneration": _T5,
+    "T5ForConditionalGeneration": Family(t5.from_huggingface, "translate"),
     "WhisperForConditionalGeneration": Family(whisper.from_huggingface, "transcribe"),
 }
 """What reads a network, by the architecture that its ``config.json`` names."""

@@ -22,11 +22,12 @@ from sangbo.sources.builder import (
     HEAD,
     MOST_LAYERS,
     SOURCE_TEXT,
+    TARGET,
     TEXT,
     Builder,
     rename,
     take,
-    take_tied,
+    take_words,
 )
 from sangbo.sources.facts import Facts
 from sangbo.sources.generation import generation
@@ -68,12 +69,34 @@ LAYERS = {
 def from_huggingface(
     name: str, facts: Facts, tensors: Mapping[str, Array], metadata: Mapping[str, Any]
 ) -> Graph:
-    """The graph of a T5ForConditionalGeneration or MT5ForConditionalGeneration checkpoint.
+    """The graph of a T5ForConditionalGeneration checkpoint.
+
+    What enters the head is divided by √d where configurations say so: by a flag of its own in new
+    ones, and in old ones by tied words, which need not be stored tied.
 
     Raises:
         SourceError: where the configuration or a tensor is missing or malformed.
         UnsupportedError: where a tensor or the activation is not known.
     """
+    scaled = facts.flag("scale_decoder_outputs", facts.flag("tie_word_embeddings", True))
+    return _build(name, facts, tensors, metadata, scaled=scaled)
+
+
+def mt5_from_huggingface(
+    name: str, facts: Facts, tensors: Mapping[str, Array], metadata: Mapping[str, Any]
+) -> Graph:
+    """The graph of an MT5ForConditionalGeneration checkpoint; see `from_huggingface`."""
+    return _build(name, facts, tensors, metadata, scaled=False)
+
+
+def _build(
+    name: str,
+    facts: Facts,
+    tensors: Mapping[str, Array],
+    metadata: Mapping[str, Any],
+    *,
+    scaled: bool,
+) -> Graph:
     kind = facts.text("feed_forward_proj", "relu")
     if kind not in _FUNCTIONS:
         raise UnsupportedError(
@@ -88,33 +111,35 @@ def from_huggingface(
         function=function,
         gated=gated,
     )
-    tied = facts.flag("tie_word_embeddings", True)
-    renamed = _rename(facts, tensors, tied)
+    renamed = _rename(facts, tensors)
     inputs = {n: t for n, t in (SOURCE_TEXT | TEXT).items() if not n.endswith("positions")}
     net = Builder(renamed, inputs)
     layers = facts.whole("num_layers", highest=MOST_LAYERS)
     source = net.embed(EMBEDDING, "source_tokens", "encoder.embedding.rows")
     memory = encode(net, source, block, layers, "encoder.distances")
     memory = net.norm("encoder.norm", memory, "rms", block.epsilon)
-    target = net.embed(EMBEDDING, "tokens", "decoder.embedding.rows")
+    table = TARGET if TARGET in renamed else EMBEDDING
+    target = net.embed(table, "tokens", "decoder.embedding.rows")
     layers = facts.whole("num_decoder_layers", layers, highest=MOST_LAYERS)
     hidden = decode(net, target, memory, block, layers, "decoder.distances")
     last = net.norm("decoder.norm", net.choose(hidden), "rms", block.epsilon)
     channels = facts.whole("d_model")
-    factor = 1 / math.sqrt(channels) if tied else 1.0
-    net.head(net.scale("decoder.scaled", last, factor, channels))
+    factor = 1 / math.sqrt(channels) if scaled else 1.0
+    net.head(net.scale("decoder.scaled", last, factor, channels), table)
     context = facts.whole("n_positions", 512)
     known = {"family": "t5", "context_length": context, "source_length": context}
     return net.finish(name, {**known, **generation(facts), **metadata})
 
 
-def _rename(facts: Facts, tensors: Mapping[str, Array], tied: bool) -> dict[str, Array]:
+def _rename(facts: Facts, tensors: Mapping[str, Array]) -> dict[str, Array]:
     """The tensors under our names, with a bias for each distance in place of buckets."""
     mine = dict(tensors)
-    words = ["shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
-    ours = {EMBEDDING: take_tied(mine, words + ["lm_head.weight"] * tied, facts.where)}
-    if not tied:
-        ours[HEAD] = take_tied(mine, ["lm_head.weight"], facts.where)
+    words = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    ours = take_words(mine, *words, facts.where)
+    if "lm_head.weight" in mine:
+        head = take(mine, "lm_head.weight", 2, facts.where)
+        if not np.array_equal(head, ours.get(TARGET, ours[EMBEDDING])):
+            ours[HEAD] = head
     furthest = facts.whole("relative_attention_max_distance", 128, highest=LARGEST_DISTANCE)
     count = facts.whole("relative_attention_num_buckets", 32, lowest=4)
     distances = np.arange(-furthest, furthest + 1)

@@ -22,9 +22,10 @@ from sangbo.sources.builder import (
     TEXT,
     Builder,
     by_taps,
+    drop_copy,
     look,
     rename,
-    take_tied,
+    take,
 )
 from sangbo.sources.facts import Facts
 from sangbo.sources.generation import generation
@@ -114,7 +115,8 @@ def from_huggingface(
         UnsupportedError: where a tensor or the activation is not known.
     """
     mine = dict(tensors)
-    words = take_tied(mine, ["model.decoder.embed_tokens.weight", "proj_out.weight"], facts.where)
+    words = take(mine, "model.decoder.embed_tokens.weight", 2, facts.where)
+    drop_copy(mine, "proj_out.weight", words, facts.where)
     config = WhisperConfig(
         encoder_layers=facts.whole("encoder_layers", highest=MOST_LAYERS),
         decoder_layers=facts.whole("decoder_layers", highest=MOST_LAYERS),
