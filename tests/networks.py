@@ -51,7 +51,7 @@ def llama(
     if not tied:
         tensors["head"] = _random(rng, VOCABULARY, channels)
     config = LlamaConfig(layers, heads, key_heads, size, 64, 10_000.0, 1e-5)
-    return build_llama("tiny llama", config, tensors, {"task": "text-generation"})
+    return build_llama("tiny llama", config, tensors, {"task": "generate"})
 
 
 def gpt2(seed: int = 0, layers: int = 2, heads: int = 2, channels: int = 32) -> Graph:
@@ -76,8 +76,8 @@ def gpt2(seed: int = 0, layers: int = 2, heads: int = 2, channels: int = 32) -> 
     tensors["norm"] = rng.uniform(0.5, 2, channels).astype(np.float32)
     tensors["norm.bias"] = _random(rng, channels)
     scale = float((channels // heads) ** -0.5)
-    config = Gpt2Config(layers, heads, channels, 64, 1e-5, (scale,) * layers)
-    return build_gpt2("tiny gpt2", config, tensors, {"task": "text-generation"})
+    config = Gpt2Config(heads, channels, 64, 1e-5, (scale,) * layers)
+    return build_gpt2("tiny gpt2", config, tensors, {"task": "generate"})
 
 
 def converted(original: Graph, bits: int = 8, threshold: float = 0.05) -> Graph:

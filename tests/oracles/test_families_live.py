@@ -110,22 +110,25 @@ def test_encoder_and_decoder(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         for source in sources:
             heard = torch.tensor(source[None])
-            given = {"input_features": heard.mT} if speech else {"input_ids": heard.long()}
+            named = {"input_features": heard.mT} if speech else {"input_ids": heard.long()}
             labels = torch.tensor(target[None]).long()
-            expected.append(model(**given, decoder_input_ids=labels).logits[0].numpy())
+            expected.append(model(**named, decoder_input_ids=labels).logits[0].numpy())
 
     def given(chosen: list[Any], first: int, count: int) -> dict[str, Any]:
+        """Inputs of a run: ``count`` target rows of each of the chosen sources, or of one."""
+        times = max(1, len(chosen))
         texts = [np.zeros(0, np.int32), *([] if speech else chosen)]
-        return take(graph, {
-            "features": np.stack(chosen) if speech and chosen else np.zeros(
-                (0, *(graph.inputs["features"].shape[1:] if speech else ())), np.float32
-            ),
+        inputs = {
             "source_tokens": np.concatenate(texts),
-            "source_positions": np.concatenate([rows(len(t)) for t in texts]),
-            "tokens": np.tile(target[first : first + count], max(1, len(chosen))),
-            "positions": np.tile(rows(count, first), max(1, len(chosen))),
-            "selected": rows(count * max(1, len(chosen))),
-        })  # fmt: skip
+            "source_positions": np.concatenate([rows(len(text)) for text in texts]),
+            "tokens": np.tile(target[first : first + count], times),
+            "positions": np.tile(rows(count, first), times),
+            "selected": rows(count * times),
+        }
+        if speech:
+            shape = graph.inputs["features"].inner()
+            inputs["features"] = np.reshape(chosen, (-1, *shape)).astype(np.float32)
+        return take(graph, inputs)
 
     segments = [Segment(engine.cache(TARGET), TARGET, {axis: size}) for size in sizes]
     found = engine.run(given(sources, 0, TARGET), segments)["logits"]

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import io
+import json
 import os
 import re
 import subprocess
@@ -16,6 +18,7 @@ import pytest
 
 from sangbo.errors import SourceError
 from sangbo.sources import Entry, cache_folder, catalogue, entries, fetch
+from sangbo.sources.catalogue import File, Package, Part
 
 CONTENT = bytes(range(256)) * 5000
 MEMBER = "small_net/net.gguf"
@@ -26,6 +29,13 @@ Make = Callable[..., Entry]
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+NET = File("net.gguf", len(CONTENT), digest(CONTENT), (Part("small-net", MEMBER),))
+
+
+def file(content: bytes, *parts: tuple[str, ...], name: str = "net.gguf") -> tuple[File, ...]:
+    return (File(name, len(content), digest(content), tuple(Part("small-net", *p) for p in parts)),)
 
 
 @pytest.fixture
@@ -39,10 +49,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", index.as_uri())
 
-    def made(files: dict[str, bytes] | None = None, **changes: object) -> Entry:
+    def made(members: dict[str, bytes] | None = None, **changes: object) -> Entry:
         wheel = index / WHEEL
         with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in (files or {MEMBER: CONTENT}).items():
+            for name, content in (members or {MEMBER: CONTENT}).items():
                 archive.writestr(name, content)
             archive.writestr("small_net/__init__.py", SETUP)
             info = "small_net-1.0.dist-info"
@@ -54,11 +64,10 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
                 "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
             )
             archive.writestr(f"{info}/RECORD", "")
+        package = Package("small-net", "1.0", WHEEL, digest(wheel.read_bytes()))
         entry = Entry(
-            name="small", task="text-generation", family="llama", parameters=1,
-            bytes=len(CONTENT), licence="MIT", source="https://example.org/small",
-            package="small-net", version="1.0", wheel=WHEEL, sha256=digest(wheel.read_bytes()),
-            member=MEMBER, member_sha256=digest(CONTENT),
+            name="small", task="generate", family="llama", parameters=1, licence="MIT",
+            source="https://example.org/small", packages=(package,), files=(NET,), metadata={},
         )  # fmt: skip
         return dataclasses.replace(entry, **changes)  # type: ignore[arg-type]
 
@@ -70,7 +79,8 @@ def test_fetches_the_member_and_nothing_else(make: Make, tmp_path: Path) -> None
     seen: list[tuple[str, float]] = []
     path = fetch(entry, lambda doing, part: seen.append((doing, part)), tmp_path / "cache")
     assert path.read_bytes() == CONTENT
-    assert list((tmp_path / "cache").iterdir()) == [path]
+    assert list((tmp_path / "cache").iterdir()) == [path.parent]
+    assert list(path.parent.iterdir()) == [path]
     assert path.suffix == ".gguf"
     assert all(0 <= part <= 1 for _, part in seen)
     assert any("downloading" in doing for doing, _ in seen)
@@ -94,16 +104,29 @@ def test_damaged_cached_file_is_fetched_again(make: Make, tmp_path: Path) -> Non
     assert fetch(entry, folder=tmp_path / "cache").read_bytes() == CONTENT
 
 
+OTHER = "0" * 64
+NAMED = Package("small-net", "1.0", WHEEL, OTHER)
+
+
 @pytest.mark.parametrize(
     ("files", "changes", "message"),
     [
-        (None, {"sha256": "0" * 64}, f"{WHEEL} to have SHA-256 0000"),
-        (None, {"member_sha256": "0" * 64}, "net.gguf to have SHA-256 0000"),
-        (None, {"member": "small_net/other.gguf"}, "other.gguf .* found none"),
-        ({MEMBER: CONTENT + b"more"}, {}, f"{len(CONTENT)} bytes, found {len(CONTENT) + 4}"),
+        (None, {"packages": (NAMED,)}, f"{WHEEL} to have SHA-256 0000"),
+        (None, {"files": (dataclasses.replace(NET, sha256=OTHER),)}, "net.gguf to have SHA-256 00"),
+        (None, {"files": file(CONTENT, ("small_net/other.gguf",))}, "other.gguf .* found none"),
+        ({MEMBER: CONTENT + b"more"}, {}, f"at most {len(CONTENT)} .* found {len(CONTENT) + 4}"),
         ({MEMBER: CONTENT[:-1]}, {}, f"{len(CONTENT)} bytes, found {len(CONTENT) - 1}"),
-        (None, {"version": "2.0"}, "small-net==2.0"),
-        (None, {"wheel": "small_net-1.0-cp311-none-any.whl"}, "found .*py3-none-any"),
+        (
+            None,
+            {"packages": (dataclasses.replace(NAMED, version="2.0"),)},
+            "small-net==2.0",
+        ),
+        (
+            None,
+            {"packages": (dataclasses.replace(NAMED, wheel="small_net-1.0-cp311-none-any.whl"),)},
+            "found .*py3-none-any",
+        ),
+        (None, {"files": file(CONTENT, (MEMBER, "inner.gguf"))}, "archive to be a sound archive"),
     ],
 )
 def test_other_files_are_refused(
@@ -123,7 +146,7 @@ def test_file_that_is_no_wheel_is_refused(make: Make, tmp_path: Path) -> None:
     entry = make()
     wheel = tmp_path / "index" / WHEEL
     wheel.write_bytes(wheel.read_bytes()[:-30])
-    entry = dataclasses.replace(entry, sha256=digest(wheel.read_bytes()))
+    entry = repacked(entry, wheel.read_bytes())
     with pytest.raises(SourceError, match="small"):
         fetch(entry, folder=tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
@@ -135,16 +158,50 @@ def test_member_whose_bytes_are_damaged_is_refused(make: Make, tmp_path: Path) -
     raw = bytearray(wheel.read_bytes())
     raw[200] ^= 0xFF  # within the compressed member, which stands first
     wheel.write_bytes(raw)
-    entry = dataclasses.replace(entry, sha256=digest(bytes(raw)))
-    with pytest.raises(SourceError, match="sound wheel"):
-        fetch(entry, folder=tmp_path / "cache")
+    with pytest.raises(SourceError, match="sound archive"):
+        fetch(repacked(entry, bytes(raw)), folder=tmp_path / "cache")
+
+
+def repacked(entry: Entry, wheel: bytes) -> Entry:
+    package = dataclasses.replace(entry.packages[0], sha256=digest(wheel))
+    return dataclasses.replace(entry, packages=(package,))
+
+
+def test_files_in_parts_and_in_archives(make: Make, tmp_path: Path) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("deep/config.json", "{}")
+    files = {"a.bin": b"first ", "b.bin": b"second", "c.zip": packed.getvalue()}
+    held = (
+        *file(b"first second", ("a.bin",), ("b.bin",), name="model.bin"),
+        *file(b"{}", ("c.zip", "deep/config.json"), name="config.json"),
+    )
+    entry = make(files, files=held)
+    assert entry.bytes == len(b"first second") + 2
+    lines = "".join(f"{f.sha256}  {f.name}\n" for f in held).encode()
+    assert entry.sha256 == digest(lines)
+    folder = fetch(entry, folder=tmp_path / "cache")
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
+        "model.bin": b"first second", "config.json": b"{}"
+    }  # fmt: skip
+    (folder / "config.json").unlink()
+    assert sorted(p.name for p in fetch(entry, folder=tmp_path / "cache").iterdir()) == [
+        "config.json", "model.bin"
+    ]  # fmt: skip
+
+
+def test_wheel_of_another_platform_is_asked_for_by_name() -> None:
+    wheel = "net-1-cp38-abi3-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+    package = Package("net", "1", wheel, OTHER)
+    assert package.platforms == ("manylinux_2_17_x86_64", "manylinux2014_x86_64")
+    assert NAMED.platforms == ()
 
 
 @pytest.mark.parametrize("member", ["../../outside.gguf", "/outside.gguf", "a/../../../out.gguf"])
 def test_member_names_do_not_choose_where_files_go(make: Make, tmp_path: Path, member: str) -> None:
     cache = tmp_path / "deep" / "cache"
-    path = fetch(make({member: CONTENT}, member=member), folder=cache)
-    assert path.parent == cache
+    path = fetch(make({member: CONTENT}, files=file(CONTENT, (member,))), folder=cache)
+    assert path.parent.parent == cache
     assert [p.name for p in tmp_path.rglob("*.gguf")] == [path.name]
 
 
@@ -234,10 +291,16 @@ def test_cache_folder_follows_the_environment(
 
 def test_entries_are_complete() -> None:
     assert entries()["smollm2-135m-instruct"].licence == "Apache-2.0"
+    assert catalogue.entries() is entries()
     for name, entry in entries().items():
         assert entry.name == name
-        assert entry.to_dict()["package"] == entry.package
-        assert entry.wheel.startswith(f"{entry.package.replace('-', '_')}-{entry.version}-")
-        for sha in (entry.sha256, entry.member_sha256):
-            assert re.fullmatch("[0-9a-f]{64}", sha)
-        assert catalogue.entries() is entries()
+        json.dumps(entry.to_dict())
+        packages = {package.name for package in entry.packages}
+        for package in entry.packages:
+            start = f"{package.name.replace('-', '_')}-{package.version}-"
+            assert package.wheel.startswith(start)
+            assert re.fullmatch("[0-9a-f]{64}", package.sha256)
+        for held in entry.files:
+            assert Path(held.name).name == held.name
+            assert re.fullmatch("[0-9a-f]{64}", held.sha256)
+            assert {part.package for part in held.parts} <= packages

@@ -19,6 +19,6 @@ def models(json: JsonFlag = False) -> None:
         table.add_column(column)
     for entry in found:
         size, count = f"{entry.bytes / 1e6:.0f} MB", f"{entry.parameters / 1e6:.1f} M"
-        package = f"{entry.package} {entry.version}"
-        table.add_row(entry.name, entry.task, entry.family, count, size, entry.licence, package)
+        packages = ", ".join(f"{p.name} {p.version}" for p in entry.packages)
+        table.add_row(entry.name, entry.task, entry.family, count, size, entry.licence, packages)
     stdout.print(table)

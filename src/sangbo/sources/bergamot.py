@@ -203,8 +203,8 @@ def _rename(items: Mapping[str, Item], where: str) -> dict[str, Item]:
             raise UnsupportedError(
                 f"expected no tensor that is not known, found {name!r} in {where}"
             )
-        flat = isinstance(item, np.ndarray) and ours.endswith((".bias", ".norm"))
-        named[ours] = item.reshape(-1) if flat else item
+        vector = ours.endswith((".bias", ".norm"))
+        named[ours] = _reals(item).reshape(-1) if vector else item
     if EMBEDDING in named:
         table = named[EMBEDDING]
         named[EMBEDDING] = _joined(table, _first_row_of_zeros(table))

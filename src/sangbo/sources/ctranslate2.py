@@ -95,8 +95,10 @@ def read_ctranslate2(folder: Path, progress: Progress = silent, name: str | None
                 f"expected {side}/{key} {_NUMBERS[key]} in {path}, found {value}"
             )
     config = whisper.WhisperConfig(
-        *(_layers(tensors, side) for side in ("encoder", "decoder")),
-        *(_heads(numbers, side, str(path)) for side in ("encoder", "decoder")),
+        encoder_layers=_layers(tensors, "encoder"),
+        decoder_layers=_layers(tensors, "decoder"),
+        encoder_heads=_heads(numbers, "encoder", str(path)),
+        decoder_heads=_heads(numbers, "decoder", str(path)),
     )
     positions = {
         f"{side}.positions": tensors.pop(f"{side}.position_encodings.encodings", np.zeros(()))

@@ -56,8 +56,9 @@ def from_tensors(
             )
         sides = tuple((taps - 1 - cut, taps - 1 - cut) for taps in kernel)
         hidden = net.convolve(ours, hidden, kernel, (1, 1), sides, spread=stride)
-        function = "tanh" if last else "relu"
-        hidden = net.activate(PICTURE if last else f"{ours}.activation", hidden, function)
+        if not last:
+            hidden = net.activate(f"{ours}.activation", hidden, "relu")
+    net.activate(PICTURE, hidden, "tanh")
     if stored:
         raise UnsupportedError(
             f"expected no tensor that is not known, found {min(stored)!r} in {where}"

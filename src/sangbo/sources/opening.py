@@ -50,8 +50,9 @@ def open_source(spec: str | Path, progress: Progress | None = None) -> Source:
             repository = spec.removeprefix(REPOSITORY)
             source = read_folder(fetch_repository(repository, progress), progress, repository)
             return dataclasses.replace(source, origin={**source.origin, "repository": repository})
-    if str(spec) and (source := _open_path(Path(spec), progress, None)) is not None:
-        return source
+    found = _open_path(Path(spec), progress, None) if str(spec) else None
+    if found is not None:
+        return found
     near = difflib.get_close_matches(str(spec), entries(), n=3, cutoff=0.4)
     hint = f"; near names: {', '.join(near)}" if near else ""
     raise SourceError(f"expected {ACCEPTED}, found {str(spec)!r}{hint}")
@@ -76,7 +77,7 @@ def _open_entry(entry: Entry, progress: Progress) -> Source:
     """A network of the catalogue, under its catalogue name and with what the catalogue states."""
     source = _open_path(fetch(entry, progress), progress, entry.name)
     if source is None:
-        raise SourceError(f"expected {ACCEPTED}, found {entry.opens}")
+        raise SourceError(f"expected {ACCEPTED}, found {entry.place}")
     facts = {"source": entry.source, "licence": entry.licence}
     known = {**source.graph.metadata, **facts, **entry.metadata}
     graph = dataclasses.replace(source.graph, metadata=known)

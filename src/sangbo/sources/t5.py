@@ -50,7 +50,7 @@ OUTER = {f"{side}.final_layer_norm": f"{side}.norm" for side in ("encoder", "dec
 
 def _stack(*halves: tuple[str, str]) -> dict[str, str]:
     """The names within a layer, from those of its halves in their order and ours."""
-    names = {}
+    names: dict[str, str] = {}
     for index, (theirs, ours) in enumerate(halves):
         parts = _MLP if ours == "mlp" else _ATTENTION
         names |= {f"layer.{index}.{theirs}.{p}": f"{ours}.{o}" for p, o in parts.items()}
