@@ -42,7 +42,7 @@ def change_tensors(folder: Path, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     ("name", "changes", "error", "message"),
     [
-        (LLAMA, {"architectures": ["BertModel"]}, UnsupportedError, "BertModel"),
+        (LLAMA, {"architectures": ["RobertaModel"]}, UnsupportedError, "RobertaModel"),
         (LLAMA, {"architectures": None}, SourceError, "architectures"),
         (LLAMA, {"hidden_act": "gelu"}, UnsupportedError, "'gelu'"),
         (LLAMA, {"rope_scaling": {"rope_type": "yarn"}}, UnsupportedError, "'yarn'"),
