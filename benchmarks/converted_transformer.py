@@ -39,7 +39,7 @@ from sangbo.engines import Native, Reference, Segment, Temporal
 from sangbo.engines.activity import Activity
 from sangbo.errors import ConversionError
 from sangbo.sources import open_source
-from sangbo.tasks.language import whole_reading
+from sangbo.tasks.language import whole_reading, windows
 from sangbo.verify import compare
 
 CONTEXT = 128
@@ -68,21 +68,20 @@ def main() -> None:
     model = Qwen2ForCausalLM.from_pretrained(folder, torch_dtype=torch.float32).eval()
     source = open_source(folder)
     passages = [unseen[: given.tokens + 1]]
+    readings = [w for p in passages for w in windows(p, CONTEXT)]
     rows, timed = [], {"PyTorch, the original": original(model)}
     float_ = Reference(source.graph)
-    same = compare(float_, Torch(original(model)), passages, CONTEXT)
+    same = compare(float_, Torch(original(model)), readings)
     rows.append(row("original: PyTorch against our reader", "–", same))
     for steps in given.steps:
         for levels in sorted({steps // 2, steps}):
             spiking = theirs(model, seen, steps, levels)
             name = f"SpikingJelly, {levels} levels"
-            rows.append(
-                row(name, steps, compare(Torch(original(model)), spiking, passages, CONTEXT))
-            )
+            rows.append(row(name, steps, compare(Torch(original(model)), spiking, readings)))
             timed[f"{name}, T = {steps}"] = spiking.run
         graph = ours(source, steps)
         folded, temporal = Native(graph), Temporal(graph, "rate", largest_spiking=steps)
-        found = [compare(float_, e, passages, CONTEXT) for e in (folded, temporal)]
+        found = [compare(float_, e, readings) for e in (folded, temporal)]
         if found[0].logits_sha256 != found[1].logits_sha256:
             raise SystemExit("expected folded and temporal logits to be the same bits")
         rows.append(row("Sangbo, folded and temporal (same bits)", steps, found[0]))

@@ -11,6 +11,11 @@ from sangbo.engines import Reference, Temporal
 from sangbo.engines.forced import UNIT
 from sangbo.errors import SangboError
 from sangbo.graph import Graph, Linear
+from sangbo.tasks.language import Text, windows
+
+
+def cut(passages: Any) -> list[Text]:
+    return [w for p in passages for w in windows(p, 16)]
 
 
 @pytest.mark.parametrize("family", [networks.llama, networks.gpt2])
@@ -18,14 +23,14 @@ from sangbo.graph import Graph, Linear
 def test_native_and_reference_agree_everywhere(family: Any, bits: int) -> None:
     graph = networks.converted(family(), bits)
     passages = [networks.tokens(30), networks.tokens(9, seed=1)]
-    seen = agree(graph, contenders()["native"], passages, 16)
+    seen = agree(graph, contenders()["native"], cut(passages))
     assert (seen.different, seen.first, seen.tokens) == (0, None, 37)
     outputs = sum(
         graph.values[o.output].channels for o in graph.operations if isinstance(o, Linear)
     )
     assert seen.accumulators == 37 * outputs
     assert seen.compared > seen.accumulators + 37 * networks.VOCABULARY
-    again = agree(graph, contenders()["native"], passages, 16)
+    again = agree(graph, contenders()["native"], cut(passages))
     assert again.accumulators_sha256 == seen.accumulators_sha256
 
 
@@ -51,7 +56,7 @@ class Wrong(Reference):
 )
 def test_the_first_operation_that_differs_is_named(tensor: str, first: str) -> None:
     graph = networks.converted(networks.llama())
-    seen = agree(graph, Contender({"": lambda g: Wrong(g, tensor)}, 0), [networks.tokens(20)], 64)
+    seen = agree(graph, Contender({"": lambda g: Wrong(g, tensor)}, 0), cut([networks.tokens(20)]))
     assert seen.first == first
     assert 0 < seen.different < seen.compared
 
@@ -66,7 +71,7 @@ def test_what_only_whole_texts_show_is_named_so() -> None:
     def make(given: Graph) -> Reference:
         return Reference(given) if UNIT in given.tensors else Wrong(given, scale)
 
-    assert agree(graph, Contender({"": make}, 0), [networks.tokens(20)], 64).first == END_TO_END
+    assert agree(graph, Contender({"": make}, 0), cut([networks.tokens(20)])).first == END_TO_END
 
 
 @pytest.mark.parametrize("family", [networks.llama, networks.gpt2])
@@ -75,7 +80,7 @@ def test_temporal_and_reference_agree_everywhere_in_every_code(family: Any, bits
     graph = networks.converted(family(layers=1), bits)
     passages = [networks.tokens(20), networks.tokens(9, seed=1)]
     temporal, native = (
-        agree(graph, contenders()[name], passages, 16) for name in ("temporal", "native")
+        agree(graph, contenders()[name], cut(passages)) for name in ("temporal", "native")
     )
     assert (temporal.different, temporal.first, temporal.tokens) == (0, None, 27)
     assert [f.name for f in temporal.forms] == ["rate", "radix", "csd"]
@@ -108,7 +113,7 @@ def test_a_code_that_loses_spikes_is_named_with_its_operation(
         return engine
 
     both = Contender({"radix": forms["radix"], "csd": make}, 0)
-    seen = agree(graph, both, [networks.tokens(9)], 64)
+    seen = agree(graph, both, cut([networks.tokens(9)]))
     assert [f.first for f in seen.forms] == [None, "layers.0.attention.norm.levels"]
     assert seen.first == "layers.0.attention.norm.levels in csd"
     assert seen.different == seen.forms[1].different > 0

@@ -22,6 +22,7 @@ from sangbo.network import Network
 from sangbo.progress import silent
 from sangbo.recheck import against, check_certificate, flatten, read_certificate, recheck, tolerance
 from sangbo.sources import Source
+from sangbo.tasks.language import windows
 from sangbo.verify import compare, measure_rounding
 
 SOURCE = Source(networks.llama(seed=3, layers=3))
@@ -123,7 +124,8 @@ def test_what_a_conversion_measures_is_on_text_that_it_was_not_fitted_to() -> No
     """So it is what any other text shows, within three standard errors."""
     network = sangbo.convert(SOURCE, settings=SMALL)
     measured = Measured.from_dict(network.conversion["measured"])
-    fresh = written(SOURCE, replace(SMALL, seed=9), 12, silent)
+    texts = written(SOURCE, replace(SMALL, seed=9), 12, silent)
+    fresh = [w for text in texts for w in windows(text.inputs["tokens"], SMALL.length)]
     found = compare(Reference(SOURCE.graph), network.engine, fresh)
     spread = math.hypot(measured.kl_error, found.kl_error)
     assert abs(measured.kl_divergence - found.kl_divergence) < 3 * spread
@@ -220,9 +222,10 @@ def test_tolerances_follow_from_the_rounding(document: Any) -> None:
 
 
 def test_rounding_is_small_and_that_of_float32() -> None:
-    found = measure_rounding(Reference(SOURCE.graph), networks.tokens(30))
+    read = next(windows(networks.tokens(30), 64))
+    found = measure_rounding(Reference(SOURCE.graph), read)
     assert 0 < found < 1e-4
-    assert measure_rounding(Reference(networks.converted(SOURCE.graph)), networks.tokens(30)) == 0
+    assert measure_rounding(Reference(networks.converted(SOURCE.graph)), read) == 0
 
 
 def test_predictions_that_are_not_finite_are_refused() -> None:
@@ -232,7 +235,7 @@ def test_predictions_that_are_not_finite_are_refused() -> None:
     )
     engines = Reference(graph), Reference(huge)
     with pytest.raises(sangbo.SangboError, match="finite predictions"):
-        compare(*engines, [networks.tokens(20)])
+        compare(*engines, [*windows(networks.tokens(20), 64)])
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from sangbo.engines import Native, Reference, Segment, Temporal
-from sangbo.engines.base import Array, Engine, Index
+from sangbo.engines import Reading, Reference, Temporal, fastest
+from sangbo.engines.base import Array, Engine
 from sangbo.engines.firing import Coding
 from sangbo.engines.forced import forced, found
 from sangbo.errors import SangboError
-from sangbo.graph import Graph, Linear
+from sangbo.graph import Convolution, Graph, Linear
 from sangbo.progress import Progress, silent
-from sangbo.tasks.language import row_blocks, windows
 
 _ROWS = 128
 """Rows whose values are held at once; the reference is slow on few."""
@@ -35,7 +34,7 @@ class Contender:
     Attributes:
         forms: makes each for a complementary graph. Those of the temporal engine are spike codes,
             by name; an engine with one form calls it by the empty name.
-        tokens: how many tokens it is compared on, by its speed.
+        tokens: how many tokens or samples it is compared on, by its speed.
         settings: what else a certificate must state to be checked again; JSON values.
     """
 
@@ -66,7 +65,7 @@ def contenders(codes: Sequence[str] = CODES, rate_steps: int = RATE_STEPS) -> di
         Coding.of(name, largest_spiking=most.get(name))
         temporal[name] = partial(Temporal, code=name, largest_spiking=most.get(name))
     settings = {"rate_steps": rate_steps}
-    return {"native": Contender({"": Native}, 512), "temporal": Contender(temporal, 64, settings)}
+    return {"native": Contender({"": fastest}, 512), "temporal": Contender(temporal, 64, settings)}
 
 
 def chosen(
@@ -108,11 +107,11 @@ class Form:
 class Agreement:
     """How many values two engines gave, and how many differ in any bit, over all forms.
 
-    Values are accumulators of linear operations, levels of neurons, results of every other
-    operation, each computed from the same inputs; and the logits, end to end.
+    Values are accumulators of linear operations and convolutions, levels of neurons, results of
+    every other operation, each computed from the same inputs; and the outputs, end to end.
 
     Attributes:
-        tokens: how many tokens every form read.
+        tokens: how many tokens or samples every form read.
         forms: what each gave.
         accumulators: how many of the compared values are int32 accumulators.
         accumulators_sha256: of the reference's accumulators, the same on every machine.
@@ -159,62 +158,55 @@ class Agreement:
 def agree(
     graph: Graph,
     contender: Contender,
-    passages: Sequence[Index],
-    context: int,
+    readings: Sequence[Reading],
     progress: Progress = silent,
 ) -> Agreement:
-    """Compare an engine with the reference on texts, cut into windows of ``context`` tokens.
+    """Compare an engine with the reference on ``readings``.
 
-    The reference reads the texts. Then both engines are given every value that it found, operation
-    by operation, so that one difference does not make others, and the first is named. A linear
-    operation is compared by its int32 accumulators, shown as float32: exact below 2²⁴, and rounded
-    the same way by both where larger. Last, both read each window in one piece, and their logits
-    are compared.
+    The reference reads them. Then both engines are given every value that it found, operation by
+    operation, so that one difference does not make others, and the first is named. A linear
+    operation or a convolution is compared by its int32 accumulators, shown as float32: exact below
+    2²⁴, and rounded the same way by both where larger. Last, both read everything in one piece, and
+    their outputs are compared.
 
     Args:
         graph: a complementary graph.
         contender: the other engine; all its forms are compared.
-        passages: token ids of each text.
-        context: tokens of a window.
+        readings: what is read.
         progress: told the share that is done.
     """
     cut = forced(graph, accumulators=True)
     values = [n for n in cut.inputs if n not in graph.inputs]
-    linear = {found(o.output) for o in graph.operations if isinstance(o, Linear)}
+    summed = {found(o.output) for o in graph.operations if isinstance(o, Linear | Convolution)}
     reader, reference = Reference(graph), Reference(cut)
     others = {name: (make(cut), make(graph)) for name, make in contender.forms.items()}
     digest = hashlib.sha256()
     compared = dict.fromkeys((*cut.outputs, END_TO_END), 0)
     different = {name: dict.fromkeys(compared, 0) for name in contender.forms}
-    tokens, total = 0, sum(len(p) - 1 for p in passages)
-    for read in (w for p in passages for w, _ in windows(p, context)):
-        caches: list[Any] = [reader.cache(len(read)), reference.cache(len(read))]
-        stepped: dict[str, Any] = {
-            name: part.cache(len(read)) for name, (part, _) in others.items()
-        }
-        logits = []
-        for inputs in row_blocks(read, _ROWS):
-            progress("comparing engines", tokens / total)
-            rows = len(inputs["tokens"])
-            seen = reader.run(inputs, [Segment(caches[0], rows)], keep=values)
-            logits.append(seen["logits"])
-            given = {n: inputs[n] if n in inputs else seen[n] for n in cut.inputs}
-            expected = reference.run(given, [Segment(caches[1], rows)])
+    for step, reading in enumerate(readings):
+        caches: list[Any] = [reading.caches(reader), reading.caches(reference)]
+        stepped: dict[str, Any] = {n: reading.caches(part) for n, (part, _) in others.items()}
+        outputs: dict[str, list[Array]] = {name: [] for name in graph.outputs}
+        for piece in reading.pieces(_ROWS):
+            progress("comparing engines", step / len(readings))
+            seen = reader.run(piece.inputs, piece.segments(caches[0]), keep=values)
+            for name, parts in outputs.items():
+                parts.append(seen[name])
+            given = {n: piece.inputs[n] if n in piece.inputs else seen[n] for n in cut.inputs}
+            expected = reference.run(given, piece.segments(caches[1]))
             for name in cut.outputs:
                 compared[name] += expected[name].size
-                if name in linear:
+                if name in summed:
                     digest.update(np.ascontiguousarray(expected[name]).data)
             for form, (part, _) in others.items():
-                answers = part.run(given, [Segment(stepped[form], rows)])
+                answers = part.run(given, piece.segments(stepped[form]))
                 for name in cut.outputs:
                     different[form][name] += _different(expected[name], answers[name])
-            tokens += rows
-        inputs, joined = next(row_blocks(read, len(read))), np.concatenate(logits)
-        compared[END_TO_END] += joined.size
-        for form, (_, whole) in others.items():
-            segment = Segment(whole.cache(len(read)), len(read))
-            answer = whole.run(inputs, [segment])["logits"]
-            different[form][END_TO_END] += _different(joined, answer)
+        whole = {name: np.concatenate(parts) for name, parts in outputs.items()}
+        compared[END_TO_END] += sum(x.size for x in whole.values())
+        for form, (_, engine) in others.items():
+            answer = reading.run(engine)
+            different[form][END_TO_END] += sum(_different(x, answer[n]) for n, x in whole.items())
     forms = tuple(
         Form(
             name=form,
@@ -224,7 +216,8 @@ def agree(
         )
         for form, wrong in different.items()
     )
-    accumulators = len(forms) * sum(compared[n] for n in linear)
+    accumulators = len(forms) * sum(compared[n] for n in summed)
+    tokens = sum(reading.size for reading in readings)
     return Agreement(tokens, forms, accumulators, digest.hexdigest(), contender.settings)
 
 

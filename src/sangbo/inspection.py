@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,8 @@ import numpy as np
 from sangbo import chips, codes
 from sangbo.convert.layers import LayerError, measure_layers, recorded
 from sangbo.convert.pipeline import count
-from sangbo.engines.base import Index
 from sangbo.errors import SangboError
-from sangbo.graph import Attention, Graph, Linear, Neuron
+from sangbo.graph import Attention, Convolution, Graph, Linear, Neuron, Recurrent
 from sangbo.ledger import Histogram, Ledger, SynapticCount
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
@@ -208,8 +207,9 @@ def inspect(
         source = original or original_of(network, progress)
         context = min(CONTEXT, network.context)
         passages = first(given_passages(network, text), tokens)
-        ledger = count(network.graph, _windows(passages, context), progress)
-        measured = measure_layers(source.graph, network.graph, passages, context, progress)
+        readings = [w for p in passages for w in windows(p, context)]
+        ledger = count(network.graph, readings, progress)
+        measured = measure_layers(source.graph, network.graph, readings, progress=progress)
         about = "given text"
     errors = {} if measured is None else {e.name: e for e in measured.layers}
     code, chip = settings.get("code", "csd"), settings.get("chip", "horowitz-45nm")
@@ -302,7 +302,7 @@ def _neuron_layers(graph: Graph) -> list[tuple[str, str, float]]:
     """Name, role and threshold of every neuron layer, probabilities included, in order."""
     roles: dict[str, str] = {}
     for operation in graph.operations:
-        if isinstance(operation, Linear):
+        if isinstance(operation, Linear | Convolution):
             roles[operation.input] = "sent"
         elif isinstance(operation, Attention):
             roles[operation.query] = "query"
@@ -316,11 +316,10 @@ def _neuron_layers(graph: Graph) -> list[tuple[str, str, float]]:
         elif isinstance(operation, Attention) and operation.threshold is not None:
             theta = graph.tensors[operation.threshold][()]
             found.append((f"{operation.output}.probability", "probability", float(theta)))
+        elif isinstance(operation, Recurrent) and operation.threshold is not None:
+            theta = graph.tensors[operation.threshold][()]
+            found.append((f"{operation.output}.state", "sent", float(theta)))
     return found
-
-
-def _windows(passages: Sequence[Index], context: int) -> list[Index]:
-    return [read for p in passages for read, _ in windows(p, context)]
 
 
 def _predicted(record: Mapping[str, Any]) -> dict[str, float]:

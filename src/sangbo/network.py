@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sangbo import chips, graph
-from sangbo.engines import Native
+from sangbo.engines import Engine, fastest
 from sangbo.errors import LedgerError, SangboError
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
@@ -24,7 +24,7 @@ LARGEST_FILE = 64 * 2**20
 
 @dataclass(frozen=True)
 class Network:
-    """A complementary network with its tokenizer and the record of its conversion.
+    """A complementary network, its tokenizer where it reads text, and the record of its conversion.
 
     Attributes:
         graph: what is run.
@@ -45,9 +45,9 @@ class Network:
     folder: Path | None = None
 
     @cached_property
-    def engine(self) -> Native:
-        """The native engine of the graph, made once; threads may share it."""
-        return Native(self.graph)
+    def engine(self) -> Engine[Any]:
+        """The fastest engine of the graph, made once; threads may share it."""
+        return fastest(self.graph)
 
     @cached_property
     def ledger(self) -> Ledger:

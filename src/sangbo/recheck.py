@@ -30,6 +30,7 @@ from sangbo.verify import (
     GIVEN,
     ROUNDING_MARGIN,
     WRITTEN,
+    Passages,
     certify,
     first,
     given_passages,
@@ -278,9 +279,8 @@ def recheck(
     certificate = certify(
         network,
         original or original_of(network, progress),
-        first(passages, document["tokens"]),
+        Passages(first(passages, document["tokens"]), min(document["context"], network.context)),
         fresh,
-        min(document["context"], network.context),
         document["layer_tokens"],
         engines_of(document["engines"]),
         document["allowed_relative_change"],

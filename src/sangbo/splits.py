@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from sangbo import chips
-from sangbo.convert.calibrate import self_generated
-from sangbo.convert.prepare import control_ids
-from sangbo.engines import Reference, Segment
-from sangbo.engines.base import Index
+from sangbo.engines import Reference
 from sangbo.errors import SangboError
 from sangbo.ledger import Ledger
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.tallies import SPLITS, TILE, Tallies, split
-from sangbo.tasks.language import whole_reading, windows
+from sangbo.tasks.generate import control_ids
+from sangbo.tasks.language import Text, windows
+from sangbo.tasks.writing import self_generated
 
 TOKENS = 512
 """Tokens that are counted, half of them to learn from: the reference engine is slow."""
@@ -67,17 +66,14 @@ def count_groups(
         if len(ids) < 4:
             raise SangboError(f"expected a text of at least 4 tokens, found {len(ids)}")
         middle = len(ids) // 2
-        halves = [
-            [read for read, _ in windows(half, context)] for half in (ids[:middle], ids[middle:])
-        ]
+        halves = [[*windows(half, context)] for half in (ids[:middle], ids[middle:])]
     engine = Reference(network.graph)
-    total, done = sum(len(part) for half in halves for part in half), 0
+    total, done = sum(part.size for half in halves for part in half), 0
     for half, ledger in zip(halves, (known, priced), strict=True):
         for part in half:
             progress("counting groups", done / total)
-            segment = Segment(engine.cache(len(part)), len(part))
-            engine.run(whole_reading(part), [segment], ledger=ledger)
-            done += len(part)
+            part.run(engine, ledger=ledger)
+            done += part.size
     return known, priced
 
 
@@ -112,11 +108,11 @@ def compare(
 
 def _written(
     network: Network, tokens: int, context: int, seed: int, progress: Progress
-) -> list[Index]:
+) -> list[Text]:
     """What the network writes from its own distribution, ``tokens`` tokens and no fewer."""
     length = min(context, max(2, tokens))
     seed += int(network.conversion.get("settings", {}).get("seed", 0))
-    return self_generated(
+    texts = self_generated(
         network.engine,
         network.graph.values[network.graph.outputs[0]].channels,
         sequences=max(1, tokens // length),
@@ -125,3 +121,4 @@ def _written(
         seed=seed,
         progress=progress,
     )
+    return [*map(Text.of, texts)]

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from sangbo.agreement import RATE_STEPS
-from sangbo.engines import Segment, Temporal
+from sangbo.engines import Temporal
 from sangbo.engines.activity import Activity, Fired
 from sangbo.engines.temporal import timeline
 from sangbo.inspection import Place, place_of
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
-from sangbo.tasks.language import whole_reading
+from sangbo.tasks.language import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +180,17 @@ def trace(
         largest_spiking = RATE_STEPS
     engine = Temporal(network.graph, code, steps=steps, largest_spiking=largest_spiking)
     ids = np.asarray(network.encode_prompt(prompt), np.int32)
-    inputs, rows = whole_reading(ids), len(ids)
+    reading = Text.of(ids)
     progress("reading spike by spike", 0.0)
     activity = Activity(watched=tuple(watched))
     start = time.perf_counter()
-    segment = Segment(engine.cache(rows), rows)
-    logits = engine.run(inputs, [segment], activity=activity)["logits"]
+    logits = reading.run(engine, activity=activity)["logits"]
     seconds = time.perf_counter() - start
     progress("reading with the native engine", 0.5)
     native = network.engine
-    native.run(inputs, [Segment(native.cache(rows), rows)])
+    reading.run(native)
     start = time.perf_counter()
-    folded = native.run(inputs, [Segment(native.cache(rows), rows)])["logits"]
+    folded = reading.run(native)["logits"]
     native_seconds = time.perf_counter() - start
     begins, latency = timeline(network.graph, engine.steps)
     active = {name: layer.active for name, layer in activity.neurons.items()}

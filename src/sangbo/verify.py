@@ -6,8 +6,9 @@ import hashlib
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,22 +17,16 @@ from sangbo.agreement import Contender, agree, contenders
 from sangbo.certificate import DEFAULT_ALLOWED, Certificate, Comparison
 from sangbo.convert import Settings, written
 from sangbo.convert.layers import measure_layers, recorded
-from sangbo.engines import Reference, Segment
-from sangbo.engines.base import Engine, Index, Real
+from sangbo.engines import Reading, Reference
+from sangbo.engines.base import Engine, Index
 from sangbo.errors import SangboError
 from sangbo.graph import GRAPH_FILE, WEIGHTS_FILE
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source, open_source
 from sangbo.sources.source import sha256_of
-from sangbo.tasks.language import (
-    Mean,
-    divergence,
-    log_softmax,
-    row_blocks,
-    whole_reading,
-    windows,
-)
+from sangbo.tasks import Task, task_of
+from sangbo.tasks.language import Mean, Text, windows
 
 CONTEXT = 512
 """Tokens of a window, where the network reads that many."""
@@ -44,11 +39,68 @@ ROUNDING_MARGIN = 4.0
 WRITTEN, GIVEN = "written by the original", "given"
 
 
+class Material(Protocol):
+    """What a certificate is made on."""
+
+    def readings(self, most: int | None = None) -> list[Reading]:
+        """As much of it as is at most ``most`` tokens or samples; all by default."""
+
+    def record(self) -> dict[str, Any]:
+        """How much it is, and its hash; JSON values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passages:
+    """Texts as token ids, read in windows of ``context`` tokens."""
+
+    ids: Sequence[Index]
+    context: int = CONTEXT
+
+    def readings(self, most: int | None = None) -> list[Reading]:
+        """Windows that predict at most ``most`` tokens."""
+        return [w for p in first(self.ids, most) for w in windows(p, self.context)]
+
+    def record(self) -> dict[str, Any]:
+        """Tokens and the hash of their ids."""
+        digest = hashlib.sha256(b"".join(p.tobytes() for p in self.ids))
+        return {"tokens": sum(len(p) for p in self.ids), "sha256": digest.hexdigest()}
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Readings as they are."""
+
+    given: Sequence[Reading]
+
+    def readings(self, most: int | None = None) -> list[Reading]:
+        """The first of them; samples of one are taken apart where that is needed."""
+        kept: list[Reading] = []
+        left = sum(r.size for r in self.given) if most is None else most
+        for reading in self.given:
+            for piece in [reading] if reading.size <= left else reading.pieces(max(1, left)):
+                if left <= 0 and kept:
+                    break
+                kept.append(piece)
+                left -= piece.size
+        return kept
+
+    def record(self) -> dict[str, Any]:
+        """Tokens or samples, and the hash of all inputs and targets."""
+        digest = hashlib.sha256()
+        for reading in self.given:
+            for name in sorted(reading.inputs):
+                digest.update(name.encode() + np.ascontiguousarray(reading.inputs[name]).tobytes())
+            if reading.targets is not None:
+                digest.update(np.ascontiguousarray(reading.targets).tobytes())
+        return {"tokens": sum(r.size for r in self.given), "sha256": digest.hexdigest()}
+
+
 def verify(
     network: Network,
-    text: str | None = None,
+    text: str | Sequence[Reading] | None = None,
     *,
     original: Source | None = None,
+    task: Task | None = None,
     tokens: int | None = None,
     allowed: float = DEFAULT_ALLOWED,
     engines: Mapping[str, Contender] | None = None,
@@ -63,10 +115,11 @@ def verify(
 
     Args:
         network: what was converted.
-        text: prose that was not used in calibration; without one the original network writes
-            some, from another seed than the calibration's.
+        text: prose or readings that were not used in calibration; without them the original network
+            makes some, from another seed than the calibration's.
         original: the network it came from; read from where it came if not given.
-        tokens: most tokens of the text to predict; all by default.
+        task: what the network is for; the one that its graph states by default.
+        tokens: most tokens of the text to predict, or samples; all by default.
         allowed: largest relative change of perplexity that passes.
         engines: engines that are compared with the reference; all of
             `sangbo.agreement.contenders` by default.
@@ -76,55 +129,65 @@ def verify(
         SangboError: where the text is too short, or the original cannot be found.
     """
     source = original or original_of(network, progress)
-    about: dict[str, Any]
-    if text is None:
+    task = task or task_of(source.graph)
+    chosen = contenders() if engines is None else engines
+    about: dict[str, Any] = {"kind": GIVEN}
+    material: Material
+    if isinstance(text, str):
+        about["text_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        material = Passages(first(given_passages(network, text), tokens), _window(network))
+    elif text is not None:
+        material = Data(Data(text).readings(tokens))
+    else:
         seed = network.conversion.get("settings", {}).get("seed", 0) + 1
         settings = Settings(seed=seed)
-        passages = first(written(source, settings, settings.sequences, progress), tokens)
-        ids = [p.tolist() for p in passages]
-        about = {"kind": WRITTEN, "seed": seed, "ids": ids}
-    else:
-        passages = first(given_passages(network, text), tokens)
-        about = {"kind": GIVEN, "text_sha256": hashlib.sha256(text.encode()).hexdigest()}
-    context = min(CONTEXT, network.context)
-    chosen = contenders() if engines is None else engines
-    return certify(
-        network, source, passages, about, context, LAYER_TOKENS, chosen, allowed, progress
-    )
+        made = written(source, settings, settings.sequences, progress, task)
+        about = {"kind": WRITTEN, "seed": seed}
+        material = Data(Data(made).readings(tokens))
+        if all(isinstance(reading, Text) for reading in made):
+            passages = first([reading.inputs["tokens"] for reading in made], tokens)
+            about["ids"] = [p.tolist() for p in passages]
+            material = Passages(passages, _window(network))
+    return certify(network, source, material, about, LAYER_TOKENS, chosen, allowed, progress, task)
+
+
+def _window(network: Network) -> int:
+    return min(CONTEXT, network.context)
 
 
 def certify(
     network: Network,
     source: Source,
-    passages: Sequence[Index],
+    material: Material,
     about: Mapping[str, Any],
-    context: int,
     layer_tokens: int,
     engines: Mapping[str, Contender],
     allowed: float,
     progress: Progress,
+    task: Task | None = None,
 ) -> Certificate:
-    """The certificate of ``network`` on the tokens of ``passages``.
+    """The certificate of ``network`` on ``material``.
 
     Args:
         network: the converted network.
         source: its original.
-        passages: token ids of each text.
-        about: where they are from; goes into the record.
-        context: tokens of a window.
-        layer_tokens: most tokens on which layers are measured.
+        material: what both read.
+        about: where it is from; goes into the record.
+        layer_tokens: most tokens or samples on which layers are measured.
         engines: engines that are compared with the reference, by name.
         allowed: largest relative change of perplexity that passes.
         progress: told how far it is.
+        task: what the network is for; the one that its graph states by default.
     """
-    reference = Reference(source.graph)
-    rounding = measure_rounding(reference, passages[0])
-    comparison = compare(reference, network.engine, passages, context, rounding, progress)
+    reference, task = Reference(source.graph), task or task_of(source.graph)
+    readings = material.readings()
+    rounding = measure_rounding(reference, material.readings(ROUNDING_TOKENS)[0], task)
+    comparison = compare(reference, network.engine, readings, rounding, progress, task)
     measured = measure_layers(
-        source.graph, network.graph, first(passages, layer_tokens), context, progress
+        source.graph, network.graph, material.readings(layer_tokens), task, progress
     )
     agreements = {
-        name: agree(network.graph, engine, first(passages, engine.tokens), context, progress)
+        name: agree(network.graph, engine, material.readings(engine.tokens), progress)
         for name, engine in engines.items()
     }
     record = {
@@ -140,18 +203,15 @@ def certify(
             "files": _file_hashes(network),
             "settings": network.conversion.get("settings", {}),
         },
-        "text": {
-            **about,
-            "tokens": sum(len(p) for p in passages),
-            "sha256": hashlib.sha256(b"".join(p.tobytes() for p in passages)).hexdigest(),
-        },
-        "context": context,
+        "task": task.name,
+        "text": {**about, **material.record()},
+        "context": material.context if isinstance(material, Passages) else 0,
         "versions": {
             "sangbo": __version__,
             "numpy": np.__version__,
             "python": platform.python_version(),
         },
-        "instruction_set": network.engine.isa,
+        "instruction_set": getattr(network.engine, "isa", "none"),
         "machine": f"{platform.system()} {platform.machine()}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -170,39 +230,40 @@ def certify(
 def compare(
     original: Engine[Any],
     converted: Engine[Any],
-    passages: Sequence[Index],
-    context: int = CONTEXT,
+    readings: Sequence[Reading],
     rounding: float = 0.0,
     progress: Progress = silent,
+    task: Task | None = None,
 ) -> Comparison:
-    """Perplexities, agreement and divergence of two engines on texts, cut into windows.
+    """Perplexities, agreement and divergence of two engines on ``readings``.
+
+    Where a reading states no targets, the answers that the original finds likeliest are taken.
 
     Args:
         original: engine of the original network.
         converted: engine of the converted one.
-        passages: token ids of each text.
-        context: tokens of a window.
+        readings: what both read.
         rounding: what `measure_rounding` found, for the share of close calls.
         progress: told the share that is done.
+        task: what the network is for; the one that the original's graph states by default.
 
     Raises:
         SangboError: where a network predicts nothing finite.
     """
+    task = task or task_of(original.graph)
+    output, likelihood = task.output(original.graph), task.likelihood(original.graph)
     losses = np.zeros(2)
     agreed, close, lost = 0, 0, Mean()
     digest = hashlib.sha256()
-    total = sum(len(p) - 1 for p in passages)
-    for read, following in (w for p in passages for w in windows(p, context)):
-        progress("comparing", lost.count / total)
-        logits = [_logits(e, read) for e in (original, converted)]
-        digest.update(np.ascontiguousarray(logits[1]).data)
-        before, after = (log_softmax(x) for x in logits)
-        rows = np.arange(len(following))
-        losses -= [before[rows, following].sum(), after[rows, following].sum()]
-        agreed += int((before.argmax(axis=-1) == after.argmax(axis=-1)).sum())
-        likeliest = np.partition(before, -2, axis=-1)[:, -2:]
-        close += int((likeliest[:, 1] - likeliest[:, 0] <= 2 * ROUNDING_MARGIN * rounding).sum())
-        lost.add(divergence(before, after))
+    for step, reading in enumerate(readings):
+        progress("comparing", step / len(readings))
+        before, after = (reading.run(e)[output] for e in (original, converted))
+        digest.update(np.ascontiguousarray(after).data)
+        targets = likelihood.answers(before) if reading.targets is None else reading.targets
+        losses += [likelihood.loss(x, targets).sum() for x in (before, after)]
+        agreed += likelihood.agreed(before, after)
+        close += likelihood.close(before, 2 * ROUNDING_MARGIN * rounding)
+        lost.add(likelihood.divergence(before, after))
     count = lost.count
     if not (np.isfinite(losses).all() and losses.max() / count < math.log(np.finfo(float).max)):
         raise SangboError(f"expected finite predictions, found losses of {losses / count}")
@@ -212,20 +273,20 @@ def compare(
     )
 
 
-def measure_rounding(engine: Engine[Any], tokens: Index) -> float:
-    """Largest change of a next token's log-probability, in nats, by the order of additions alone.
+def measure_rounding(engine: Engine[Any], reading: Reading, task: Task | None = None) -> float:
+    """Largest change of an answer's log-probability, in nats, by the order of additions alone.
 
-    The float network reads a few tokens in one piece and then one by one. Matrix products of one
-    row add in another order than those of many, as they also do on another machine.
+    The float network reads a few tokens in one piece and then one by one, or samples. Matrix
+    products of one row add in another order than those of many, as they also do on another machine.
     """
-    read = tokens[: ROUNDING_TOKENS + 1]
-    found = []
-    for rows in (len(read) - 1, 1):
-        cache = engine.cache(len(read))
-        runs = [engine.run(i, [Segment(cache, rows)]) for i in row_blocks(read[:-1], rows)]
-        found.append(log_softmax(np.concatenate([r["logits"] for r in runs])))
-    each = np.arange(len(read) - 1)
-    return float(np.abs(found[0][each, read[1:]] - found[1][each, read[1:]]).max())
+    task = task or task_of(engine.graph)
+    output, likelihood = task.output(engine.graph), task.likelihood(engine.graph)
+    whole = reading.run(engine)[output]
+    caches = reading.caches(engine)
+    parts = [engine.run(p.inputs, p.segments(caches))[output] for p in reading.pieces(1)]
+    targets = likelihood.answers(whole) if reading.targets is None else reading.targets
+    found = [likelihood.loss(x, targets) for x in (whole, np.concatenate(parts))]
+    return float(np.abs(found[0] - found[1]).max())
 
 
 def first(passages: Iterable[Index], tokens: int | None) -> list[Index]:
@@ -251,12 +312,6 @@ def original_of(network: Network, progress: Progress) -> Source:
     if not isinstance(spec, str):
         raise SangboError("expected the network to say where its original is, found nothing")
     return open_source(spec, progress)
-
-
-def _logits(engine: Engine[Any], tokens: Index) -> Real:
-    segment = Segment(engine.cache(len(tokens)), len(tokens))
-    logits: Real = engine.run(whole_reading(tokens), [segment])["logits"]
-    return logits
 
 
 def _file_hashes(network: Network) -> dict[str, str]:

@@ -12,7 +12,7 @@ from prose import prose
 from sangbo.agreement import Contender, agree
 from sangbo.engines import Native, Reference
 from sangbo.network import Network
-from sangbo.tasks.language import Reader, generate
+from sangbo.tasks.language import Reader, generate, windows
 
 pytestmark = [pytest.mark.oracle, pytest.mark.network, pytest.mark.timeout(1800)]
 
@@ -29,7 +29,7 @@ PROMPTS = (
 def test_no_accumulator_differs(network: Network) -> None:
     """Every operation, given the same inputs: over 10⁸ int32 sums of linear products."""
     ids = np.asarray(network.text_tokenizer().encode(prose())[: ROWS + 1], np.int32)
-    agreement = agree(network.graph, Contender({"": Native}, ROWS), [ids], ROWS)
+    agreement = agree(network.graph, Contender({"": Native}, ROWS), [*windows(ids, ROWS)])
     assert agreement.accumulators >= 10**8
     assert agreement.different == 0
 

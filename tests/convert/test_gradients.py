@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import networks
-from sangbo.convert.gradients import backward, probabilities
+from sangbo.convert.gradients import backward, inner
 from sangbo.convert.sites import find_sites
 from sangbo.engines import Reference, Segment
 from sangbo.errors import UnsupportedError
@@ -23,8 +23,7 @@ def evaluate(graph: Graph, ids: Any) -> dict[str, Any]:
     values = engine.run(inputs, [Segment(engine.cache(len(ids)), len(ids))], keep=keep)
     values.update(inputs)
     for o in graph.operations:
-        if isinstance(o, Attention):
-            values[f"{o.output}.probability"] = probabilities(o, values)
+        values.update(inner(o, graph, values))
     return values
 
 
@@ -73,8 +72,8 @@ def test_gradients_of_probabilities_are_the_slopes_of_what_they_mix() -> None:
     rng = np.random.default_rng(2)
     seed = rng.normal(size=values[operation.output].shape).astype(np.float32)
     name = f"{operation.output}.probability"
-    found = backward(graph, values, operation.output, seed, [name])[name]
-    e = values[name].astype(np.float64)
+    found = backward(graph, values, operation.output, seed, [name])[name][0]
+    e = values[name][0].astype(np.float64)
     v = np.repeat(values[operation.value].reshape(5, 2, 8), 2, axis=1).transpose(1, 0, 2)
     by_head = seed.reshape(5, 4, 8).transpose(1, 0, 2)
 

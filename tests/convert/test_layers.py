@@ -16,7 +16,7 @@ from sangbo.convert.weights import per_channel
 from sangbo.engines import Reference, Segment
 from sangbo.errors import ConversionError
 from sangbo.graph import Graph, Linear, Neuron
-from sangbo.tasks.language import whole_reading
+from sangbo.tasks.language import Text, whole_reading
 
 FAMILIES = [networks.llama, networks.gpt2]
 
@@ -78,7 +78,7 @@ def test_errors_are_what_the_definition_says(family: Any) -> None:
     original = family(seed=2)
     converted = networks.converted(original, threshold=0.3)
     ids = networks.tokens(40, seed=1)
-    measured = measure_layers(original, converted, [ids], 64)
+    measured = measure_layers(original, converted, [Text.of(ids[:-1])])
     assert measured.tokens == 39
     names = [o.output for o in original.operations]
     before, after = (run(g, ids[:-1], names) for g in (original, converted))
@@ -109,9 +109,9 @@ def test_only_the_damaged_layer_errs_by_itself() -> None:
         f"{name}.threshold": converted.tensors[f"{name}.threshold"] * np.float32(64),
         f"{name}.inverse": converted.tensors[f"{name}.inverse"] / np.float32(64),
     }
-    passages = [networks.tokens(30)]
+    readings = [Text.of(networks.tokens(30))]
     sound, damaged = (
-        measure_layers(original, g, passages, 64)
+        measure_layers(original, g, readings)
         for g in (converted, replace(converted, tensors=tensors))
     )
     changed = {

@@ -10,7 +10,6 @@ import pytest
 import networks
 import sangbo
 from sangbo import Settings
-from sangbo.convert.calibrate import self_generated
 from sangbo.convert.weights import four_bit
 from sangbo.engines import Reference
 from sangbo.errors import ConversionError, GraphError
@@ -18,6 +17,8 @@ from sangbo.files import replaced_folder
 from sangbo.graph import Linear
 from sangbo.progress import silent
 from sangbo.sources import Source
+from sangbo.tasks.language import windows
+from sangbo.tasks.writing import self_generated
 from sangbo.verify import compare
 
 SMALL = Settings(sequences=3, length=24)
@@ -42,14 +43,14 @@ def test_conversion_is_deterministic(family: Any, bits: int) -> None:
 def test_the_divergence_is_what_was_predicted(family: Any) -> None:
     """The second-order prediction against a measurement, thresholds alone (weights left fine)."""
     original = family(seed=4, layers=2)
-    passages = [networks.tokens(60, seed) for seed in range(8)]
+    readings = [w for i in range(8) for w in windows(networks.tokens(60, i), 60)]
     fine = replace(SMALL, sequences=12, length=60)
     tight, loose = (
         sangbo.convert(Source(original), settings=replace(fine, budget=f"perplexity={b}"))
         for b in (1e-3, 2e-2)
     )
     found = [
-        compare(Reference(original), Reference(n.graph), passages).kl_divergence
+        compare(Reference(original), Reference(n.graph), readings).kl_divergence
         for n in (tight, loose)
     ]
     predicted = [n.conversion["summary"]["predicted_divergence"] for n in (tight, loose)]

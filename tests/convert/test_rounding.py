@@ -16,11 +16,11 @@ from sangbo import Settings
 from sangbo.convert import rounding
 from sangbo.convert.rounding import Factor, measured, second_order, shrunk
 from sangbo.convert.weights import four_bit, per_channel
-from sangbo.engines import Reference, Segment
+from sangbo.engines import Reference
 from sangbo.errors import ConversionError
 from sangbo.graph import Linear
 from sangbo.sources import Source
-from sangbo.tasks.language import whole_reading
+from sangbo.tasks.language import Text
 from sangbo.verify import compare
 
 
@@ -56,22 +56,15 @@ def test_second_order_rounding_refuses_what_it_cannot_invert() -> None:
 
 def test_squares_are_those_of_the_values_each_row_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = networks.llama(layers=2)
-    passages = [networks.tokens(20, seed) for seed in range(3)]
+    readings = [Text.of(networks.tokens(20, seed)) for seed in range(3)]
     wanted = list(dict.fromkeys(o.input for o in graph.operations if isinstance(o, Linear)))
-    whole = dict(measured(graph, wanted, passages))
+    whole = dict(measured(graph, wanted, readings))
     monkeypatch.setattr(rounding, "MOST_BYTES", 1)  # one value at a time
     assert list(whole) == wanted
-    for name, squares in measured(graph, wanted, passages):
+    for name, squares in measured(graph, wanted, readings):
         assert np.array_equal(squares, whole[name])
         engine = Reference(graph)
-        x = np.concatenate(
-            [
-                engine.run(whole_reading(t), [Segment(engine.cache(len(t)), len(t))], keep=[name])[
-                    name
-                ]
-                for t in passages
-            ]
-        ).astype(np.float64)
+        x = np.concatenate([r.run(engine, keep=[name])[name] for r in readings]).astype(np.float64)
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         np.testing.assert_allclose(squares, x.T @ x, rtol=1e-4, atol=1e-4)
 
@@ -98,7 +91,7 @@ def test_few_rows_are_not_believed_too_much(seed: int) -> None:
 def test_new_grids_are_rounded_to_second_order_unless_told_otherwise(bits: int) -> None:
     """The divergence of the conversion falls, on texts that it has not seen."""
     original = networks.llama(seed=5, layers=2, channels=64, hidden=128)
-    fresh = [networks.tokens(60, seed) for seed in range(12)]
+    fresh = [Text.of(networks.tokens(60, seed)) for seed in range(12)]
     settings = Settings(weight_bits=bits, sequences=12, length=60, budget="perplexity=0.05%")
     found = [
         compare(

@@ -98,7 +98,7 @@ def test_convolution_of_several_weight_groups(bits: int) -> None:
 @pytest.mark.parametrize("axes", [2, 3])
 def test_recurrent_cells(cell: Any, code: str, axes: int) -> None:
     rng = np.random.default_rng(0)
-    width = GATES[cell] * 5  # type: ignore[index]
+    width = GATES[cell] * 5
     weight, tensors, _ = single.integers(rng, width, 5, minima=True)
     tensors["w.scale"] = tensors["w.scale"] / np.float32(64)
     tensors["b"] = rng.normal(size=width).astype(np.float32)

@@ -8,20 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import networks
-from sangbo.engines import Reference, Segment
+from sangbo.engines import Reference
 from sangbo.errors import EngineError, SangboError
 from sangbo.ledger import Ledger
 from sangbo.tasks.language import (
     Mean,
     Reader,
     Sampling,
-    divergence,
+    Text,
     draw,
     generate,
-    log_softmax,
-    row_blocks,
     windows,
 )
+from sangbo.tasks.likelihood import divergence, log_softmax
 
 LOGITS = np.array([0.0, 3.0, 1.0, 2.0], np.float32)
 
@@ -115,10 +114,11 @@ def test_a_run_counts_every_token_it_read(engine: Reference) -> None:
 def test_windows_predict_every_token_once(length: int, context: int) -> None:
     ids = list(range(length))
     found = list(windows(ids, context))
-    assert [int(t) for _, following in found for t in following] == ids[1:]
-    for read, following in found:
-        assert len(read) == len(following) <= context
-        assert (following == read + 1).all()
+    assert [int(t) for w in found for t in np.asarray(w.targets)] == ids[1:]
+    for window in found:
+        targets = np.asarray(window.targets)
+        assert window.size == len(targets) <= context
+        assert np.array_equal(targets, window.tokens + 1)
 
 
 def test_a_text_of_one_token_predicts_nothing() -> None:
@@ -135,10 +135,9 @@ def test_log_softmax_is_normalised() -> None:
 def test_blocks_of_rows_read_the_same_text(rows: int) -> None:
     engine = Reference(networks.converted(networks.llama()))
     ids = networks.tokens(20)
-    cache = engine.cache(20)
-    parts = [
-        engine.run(i, [Segment(cache, len(i["tokens"]))])["logits"] for i in row_blocks(ids, rows)
-    ]
+    text = Text.of(ids)
+    caches = text.caches(engine)
+    parts = [engine.run(p.inputs, p.segments(caches))["logits"] for p in text.pieces(rows)]
     assert np.array_equal(np.concatenate(parts), Reader(engine, 20).read(ids, every=True))
 
 

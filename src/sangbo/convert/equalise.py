@@ -61,7 +61,7 @@ def find_seams(graph: Graph) -> tuple[Seam, ...]:
         if isinstance(operation, Norm):
             seam = _norm_seam(operation, readers)
         elif isinstance(operation, Multiply):
-            seam = _gate_seam(operation, writers, readers)
+            seam = _gate_seam(operation, graph, writers, readers)
         elif isinstance(operation, Attention):
             found.extend(s for s in _attention_seams(operation, graph, writers, readers) if s)
         if seam is not None:
@@ -88,12 +88,16 @@ def _norm_seam(operation: Norm, readers: Mapping[str, list[Operation]]) -> Seam 
 
 
 def _gate_seam(
-    operation: Multiply, writers: Mapping[str, Operation], readers: Mapping[str, list[Operation]]
+    operation: Multiply,
+    graph: Graph,
+    writers: Mapping[str, Operation],
+    readers: Mapping[str, list[Operation]],
 ) -> Seam | None:
     columns = _linear_columns(operation.output, readers)
     for side in operation.inputs():
         writer = writers.get(side)
-        if columns and isinstance(writer, Linear) and len(readers[side]) == 1:
+        whole = graph.values[side] == graph.values[operation.output]
+        if columns and whole and isinstance(writer, Linear) and len(readers[side]) == 1:
             return Seam(
                 operation.output,
                 vectors=writer.parameters(),

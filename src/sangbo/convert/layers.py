@@ -4,10 +4,11 @@ For a value x of the original and x̂ of the converted network at the same place
 
     e_t = min(1, ‖x̂_t − x_t‖₂ / ‖x_t‖₂),  the share of the token's value that is lost,
 
-and a layer's error is the mean of e_t over tokens. Every token counts alike, so that a few tokens
-with massive activations do not hide what happens to all others, and 1 means that nothing is left.
-Channels that equalising has rescaled are scaled back first (see `sangbo.convert.gains`). Two such
-errors are measured for every neuron layer and every synaptic operation:
+and a layer's error is the mean of e_t over tokens (of images, over positions). Every token counts
+alike, so that a few tokens with massive activations do not hide what happens to all others, and 1
+means that nothing is left. Channels that equalising has rescaled are scaled back first (see
+`sangbo.convert.gains`). Two such errors are measured for every neuron layer and every synaptic
+operation:
 
 * *local*: the layer is given the original's own values and answers for itself alone. For a neuron
   layer x̂ = θ·n; for a synaptic operation x̂ is its result from the levels of its inputs, so the
@@ -27,13 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.convert.gains import gains
-from sangbo.engines import Native, Reference, Segment
-from sangbo.engines.base import Array, Index, Real
+from sangbo.engines import Reading, Reference, fastest
+from sangbo.engines.base import Array, Real
 from sangbo.engines.forced import forced, found
 from sangbo.errors import ConversionError
 from sangbo.graph import Graph, Neuron
 from sangbo.progress import Progress, silent
-from sangbo.tasks.language import Mean, divergence, log_softmax, row_blocks, windows
+from sangbo.tasks import Task, task_of
+from sangbo.tasks.language import BLOCK_ROWS, Mean
 
 Kind: TypeAlias = Literal["neuron", "synaptic"]
 
@@ -130,42 +132,42 @@ def recorded(conversion: Mapping[str, Any]) -> Measured | None:
 def measure_layers(
     original: Graph,
     converted: Graph,
-    passages: Sequence[Index],
-    context: int,
+    readings: Sequence[Reading],
+    task: Task | None = None,
     progress: Progress = silent,
 ) -> Measured:
-    """Errors of every layer over texts, each cut into windows of ``context`` tokens.
+    """Errors of every layer over ``readings``.
 
-    All values of both networks are held, for one block of rows at a time whatever the text.
+    All values of both networks are held, for one piece of a reading at a time.
 
     Args:
-        original: the float graph of a language model.
+        original: the float graph.
         converted: the complementary graph made from it.
-        passages: token ids of each text.
-        context: tokens of a window.
+        readings: what both read.
+        task: what the network is for; the one that its graph states by default.
         progress: told the share that is done.
 
     Raises:
         ConversionError: where the two graphs do not have the same operations.
     """
+    task = task or task_of(original)
+    output, likelihood = task.output(original), task.likelihood(original)
     gain = gains(original, converted)
     alone = forced(converted, synaptic_only=True)
     places = _places(converted)
-    values = list(dict.fromkeys([*alone.inputs, *(p.value for p in places)]))
+    values = list(dict.fromkeys([*alone.inputs, *(p.value for p in places), output]))
     reference = Reference(original)
-    whole = Native(replace(converted, outputs=(*values, "logits")))
-    local = Native(alone)
-    sums = np.zeros((len(places), 2))
+    whole = fastest(replace(converted, outputs=tuple(values)))
+    local = fastest(alone)
+    sums, rows = np.zeros((len(places), 2)), np.zeros(len(places), np.int64)
     lost = Mean()
-    total = sum(len(p) - 1 for p in passages)
-    for read in (w for p in passages for w, _ in windows(p, context)):
-        caches: list[Any] = [e.cache(len(read)) for e in (reference, whole, local)]
-        for inputs in row_blocks(read):
-            progress("measuring layers", lost.count / total)
-            rows = len(inputs["tokens"])
-            segments = [[Segment(c, rows)] for c in caches]
-            before = reference.run(inputs, segments[0], keep=values)
-            after = whole.run(inputs, segments[1])
+    for step, reading in enumerate(readings):
+        caches: list[Any] = [reading.caches(e) for e in (reference, whole, local)]
+        for piece in reading.pieces(BLOCK_ROWS):
+            progress("measuring layers", step / len(readings))
+            segments: list[Any] = [piece.segments(c) for c in caches]
+            before = reference.run(piece.inputs, segments[0], keep=values)
+            after = whole.run(piece.inputs, segments[1])
             given = {n: _scaled(before[n], gain.get(n), divide=True) for n in alone.inputs}
             answers = local.run(given, segments[2])
             for i, place in enumerate(places):
@@ -175,11 +177,12 @@ def measure_layers(
                     own = _decoded(own, converted, place.local)
                 sums[i, 0] += _lost(_scaled(own, g), x)
                 sums[i, 1] += _lost(_scaled(after[place.value], g), x)
-            first, second = (log_softmax(v["logits"]) for v in (before, after))
-            lost.add(divergence(first, second))
+                rows[i] += x.size // x.shape[-1]
+            lost.add(likelihood.divergence(before[output], after[output]))
+    shares = sums / np.maximum(rows, 1)[:, None]
     layers = tuple(
         LayerError(p.name, p.kind, float(own), float(all_))
-        for p, (own, all_) in zip(places, sums / lost.count, strict=True)
+        for p, (own, all_) in zip(places, shares, strict=True)
     )
     return Measured(lost.count, lost.mean, lost.error, layers)
 
@@ -212,7 +215,8 @@ def _scaled(x: Array, gain: Real | None, *, divide: bool = False) -> Real:
 
 def _lost(found_: Array, expected: Array) -> float:
     """Σ over tokens of min(1, ‖found − expected‖ / ‖expected‖); any error of a zero loses all."""
-    error, size = _norms(found_ - expected), _norms(expected)
+    expected = expected.reshape(-1, expected.shape[-1])
+    error, size = _norms(found_.reshape(expected.shape) - expected), _norms(expected)
     share = np.divide(error, size, out=(error > 0).astype(np.float64), where=size > 0)
     return float(np.minimum(share, 1).sum())
 

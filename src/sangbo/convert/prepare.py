@@ -11,7 +11,6 @@ from sangbo import chips, codes
 from sangbo._version import __version__
 from sangbo.convert.allocate import Choice, allocate
 from sangbo.convert.budget import Budget
-from sangbo.convert.calibrate import from_tokens, self_generated
 from sangbo.convert.equalise import equalise, find_seams
 from sangbo.convert.provisional import provisional
 from sangbo.convert.rewrite import complementary
@@ -20,16 +19,17 @@ from sangbo.convert.sensitivity import Candidates, Prices, measure
 from sangbo.convert.settings import Settings
 from sangbo.convert.sites import find_sites
 from sangbo.convert.weights import kept, quantise, tables
-from sangbo.engines import Native, Reference, Segment
-from sangbo.engines.base import Index, Real
+from sangbo.engines import Native, Reading, Reference, fastest
+from sangbo.engines.base import Real
 from sangbo.errors import ConversionError
 from sangbo.graph import Graph
 from sangbo.progress import Progress, silent
-from sangbo.sources import Grid, Source, Tokenizer
-from sangbo.tasks.language import whole_reading
+from sangbo.sources import Grid, Source
+from sangbo.tasks import Task, task_of
+from sangbo.tasks.task import kept_apart
 
 UNSEEN = 2
-"""Texts that are kept from calibration: what the converted network loses is measured on them."""
+"""Readings kept from calibration: what the converted network loses is measured on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Prepared:
     Attributes:
         settings: how.
         balanced: the float graph, equalised where that is possible.
-        grids: of the values tensor of every Linear.
-        passages: calibration texts as token ids.
-        unseen: texts that nothing is fitted to.
+        grids: of the values tensor of every weight.
+        readings: what was calibrated on.
+        unseen: readings that nothing is fitted to.
         candidates: thresholds of every neuron layer, and what each would do.
         accumulate: joules of one accumulate on the chip; None where it states none.
     """
@@ -49,8 +49,8 @@ class Prepared:
     settings: Settings
     balanced: Graph
     grids: Mapping[str, Grid]
-    passages: Sequence[Index]
-    unseen: Sequence[Index]
+    readings: Sequence[Reading]
+    unseen: Sequence[Reading]
     candidates: Sequence[Candidates]
     accumulate: float | None
 
@@ -65,111 +65,99 @@ class Prepared:
 
 
 def prepare(
-    opened: Source, settings: Settings, calibration: str | None, progress: Progress = silent
+    opened: Source,
+    settings: Settings,
+    calibration: str | Sequence[Reading] | None,
+    progress: Progress = silent,
+    task: Task | None = None,
 ) -> Prepared:
     """Read, write texts, round weights and measure: all that does not depend on the budget.
 
     Args:
         opened: the network.
         settings: how.
-        calibration: text to calibrate on; without one the network writes its own.
+        calibration: text or readings to calibrate on; without them the network makes its own.
         progress: told what is being done and how far it is.
+        task: what the network is for; the one that its graph states by default.
 
     Raises:
         ConversionError: where the network cannot be converted as asked.
     """
     original = opened.graph
-    _check_language_model(original)
+    task = task or task_of(original)
+    task.check(original)
+    if not original.synaptic:
+        raise ConversionError(f"expected synaptic operations in {original.name}, found none")
     original.check_finite()
-    passages, unseen = texts(opened, settings, calibration, progress)
+    readings, unseen = calibrated(opened, settings, calibration, progress, task)
     held = kept(settings.weight_bits, opened.grids)
     balanced = original
     if not held:
-        balanced = equalise(original, largest_values(original, passages, progress))
+        balanced = equalise(original, largest_values(original, readings, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
     if settings.second_order:
-        grids = refine(balanced, grids, held | tables(balanced), passages, progress)
+        grids = refine(balanced, grids, held | tables(balanced), readings, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
-    candidates = measure(balanced, sites, passages, prices(settings), progress)
+    candidates = measure(balanced, sites, readings, prices(settings), progress, task)
     joules = accumulate_joules(settings)
-    return Prepared(settings, balanced, grids, passages, unseen, candidates, joules)
-
-
-def _check_language_model(original: Graph) -> None:
-    if set(original.inputs) != {"tokens", "positions", "selected"}:
-        raise ConversionError(
-            f"expected a language model with inputs tokens, positions and selected, "
-            f"found {sorted(original.inputs)}"
-        )
-    if not original.synaptic:
-        raise ConversionError(f"expected synaptic operations in {original.name}, found none")
+    return Prepared(settings, balanced, grids, readings, unseen, candidates, joules)
 
 
 def largest_values(
-    original: Graph, passages: Sequence[Index], progress: Progress
+    original: Graph, readings: Sequence[Reading], progress: Progress
 ) -> dict[str, Real]:
-    """Largest magnitude per channel of every value that is a seam, over ``passages``."""
+    """Largest magnitude per channel of every value that is a seam, over ``readings``."""
     engine = Reference(original)
     names = [seam.value for seam in find_seams(original)]
     largest: dict[str, Real] = {}
-    for step, tokens in enumerate(passages):
-        progress("measuring ranges", step / len(passages))
-        inputs = whole_reading(tokens)
-        segment = Segment(engine.cache(len(tokens)), len(tokens))
-        values = engine.run(inputs, [segment], keep=names)
+    for step, reading in enumerate(readings):
+        progress("measuring ranges", step / len(readings))
+        values = reading.run(engine, keep=names)
         for name in names:
-            reach = np.abs(values[name]).max(axis=0)
+            x = values[name]
+            reach = np.abs(x.reshape(-1, x.shape[-1])).max(axis=0, initial=np.float32(0))
             largest[name] = np.maximum(largest[name], reach) if name in largest else reach
     return largest
 
 
-def texts(
-    opened: Source, settings: Settings, calibration: str | None, progress: Progress
-) -> tuple[list[Index], list[Index]]:
-    """Token ids to calibrate on, and `UNSEEN` texts that the network writes to be measured on.
+def calibrated(
+    opened: Source,
+    settings: Settings,
+    calibration: str | Sequence[Reading] | None,
+    progress: Progress,
+    task: Task,
+) -> tuple[list[Reading], list[Reading]]:
+    """Readings to calibrate on, and `UNSEEN` others to be measured on.
 
-    What is calibrated on are pieces of ``calibration``, or what the network itself writes.
+    What is calibrated on is given, or what the network itself makes. What is measured on, the
+    network makes where it can; otherwise it is taken from what is given.
     """
     if calibration is None:
-        first, *others, last = written(opened, settings, settings.sequences + UNSEEN, progress)
+        count = settings.sequences + UNSEEN
+        first, *others, last = written(opened, settings, count, progress, task)
         return others, [first, last]
-    if opened.tokenizer is None:
-        raise ConversionError("expected a tokenizer for the calibration text, found none")
-    ids = opened.tokenizer.encode(calibration)
-    given = from_tokens(ids, sequences=settings.sequences, length=_length(opened, settings))
-    return given, written(opened, settings, UNSEEN, progress)
+    given = calibration
+    if isinstance(given, str):
+        given = task.given(opened, given, settings)
+    if not task.writes:
+        return kept_apart(given, UNSEEN)
+    return list(given), written(opened, settings, UNSEEN, progress, task)
 
 
-def written(opened: Source, settings: Settings, count: int, progress: Progress) -> list[Index]:
-    """Token ids of ``count`` texts that the network itself writes, the first half as in a chat."""
-    return self_generated(
-        Native(provisional(opened.graph, settings.seed)),
-        opened.graph.values["logits"].channels,
-        sequences=count,
-        length=_length(opened, settings),
-        openings=openings(opened.tokenizer, count),
-        excluded=control_ids(opened.tokenizer),
-        seed=settings.seed,
-        progress=progress,
-    )
+def written(
+    opened: Source,
+    settings: Settings,
+    count: int,
+    progress: Progress,
+    task: Task | None = None,
+) -> list[Reading]:
+    """``count`` readings that the network itself makes."""
+    task = task or task_of(opened.graph)
 
+    def draft() -> Native | Reference:
+        return fastest(provisional(opened.graph, settings.seed))
 
-def _length(opened: Source, settings: Settings) -> int:
-    context = opened.graph.metadata.get("context_length")
-    return min(settings.length, context) if isinstance(context, int) else settings.length
-
-
-def control_ids(tokenizer: Tokenizer | None) -> set[int]:
-    """Token ids that no text which a network writes may hold."""
-    if tokenizer is None:
-        return set()
-    return {i for text in tokenizer.control_tokens for i in tokenizer.encode(text, control=True)}
-
-
-def openings(tokenizer: Tokenizer | None, sequences: int) -> list[list[int]]:
-    """Beginnings of a conversation for half of the texts, where the network knows a template."""
-    opening = [] if tokenizer is None or tokenizer.template is None else tokenizer.encode_opening()
-    return [opening] * (sequences // 2) if opening else []
+    return task.written(opened, settings, count, draft, progress)
 
 
 def prices(settings: Settings) -> Prices:

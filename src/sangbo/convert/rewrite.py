@@ -11,7 +11,17 @@ import numpy as np
 from sangbo.convert.sites import Site
 from sangbo.convert.weights import stored
 from sangbo.engines.base import Array
-from sangbo.graph import Attention, Embedding, Graph, Linear, Neuron, Operation, Weight
+from sangbo.graph import (
+    Attention,
+    Convolution,
+    Embedding,
+    Graph,
+    Linear,
+    Neuron,
+    Operation,
+    Recurrent,
+    Weight,
+)
 from sangbo.sources import Grid
 
 
@@ -26,8 +36,8 @@ def complementary(
     Args:
         graph: the float graph.
         thresholds: θ of every site.
-        grids: integers of the values tensor of every Linear (an Embedding that shares one uses
-            them too; others stay float).
+        grids: integers of the values tensor of every synaptic operation with weights (an Embedding
+            that shares one uses them too; others stay float).
         metadata: added to the graph's own.
     """
     tensors: dict[str, Array] = {}
@@ -67,8 +77,8 @@ def levels_of(value: str) -> str:
 
 
 def sent_name(site: Site) -> str:
-    """Name under which a site's levels are counted; probabilities stay inside attention."""
-    return site.name if site.role == "probability" else levels_of(site.name)
+    """Name under which a site's levels are counted; probabilities and states stay inside."""
+    return site.name if site.inside else levels_of(site.name)
 
 
 def _neuron(site: Site) -> Neuron:
@@ -85,11 +95,21 @@ def _neuron(site: Site) -> Neuron:
 def _change(
     operation: Operation, weights: Mapping[str, Weight], sites: Mapping[str, Site]
 ) -> Operation:
-    if isinstance(operation, Linear):
+    if isinstance(operation, Linear | Convolution):
         weight = weights[operation.weight.values]
         return replace(operation, input=levels_of(operation.input), weight=weight)
     if isinstance(operation, Embedding):
         return replace(operation, weight=weights.get(operation.weight.values, operation.weight))
+    if isinstance(operation, Recurrent) and operation.weight is not None:
+        name = f"{operation.output}.state"
+        return replace(
+            operation,
+            weight=weights[operation.weight.values],
+            threshold=f"{name}.threshold",
+            inverse=f"{name}.inverse",
+            lowest=sites[name].lowest,
+            highest=sites[name].highest,
+        )
     if isinstance(operation, Attention):
         name = f"{operation.output}.probability"
         return replace(

@@ -20,16 +20,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sangbo.engines import Reference, Segment
-from sangbo.engines.base import Index, Real
+from sangbo.engines import Reading, Reference
+from sangbo.engines.base import Real
 from sangbo.errors import ConversionError
 from sangbo.graph import Graph, Linear
 from sangbo.progress import Progress
 from sangbo.sources import Grid
-from sangbo.tasks.language import whole_reading
 
 DAMPING = 0.01
 """Added to the diagonal of H, as a share of its mean: what no token has shown."""
+MOST_CHANNELS = 6144
+"""Inputs of a weight beyond which it keeps its plain rounding: the factor takes their cube."""
 MOST_BYTES = 2**30
 """Memory of the sums of squares that are held at once; a larger network is read several times."""
 _BLOCK = 32
@@ -39,7 +40,7 @@ def refine(
     graph: Graph,
     grids: Mapping[str, Grid],
     fixed: frozenset[str],
-    passages: Sequence[Index],
+    readings: Sequence[Reading],
     progress: Progress,
 ) -> dict[str, Grid]:
     """The same grids, their numbers rounded to second order.
@@ -47,29 +48,32 @@ def refine(
     Args:
         graph: the float graph.
         grids: of the values tensors of its Linears.
-        fixed: names of tensors that stay: what a file held, and tables.
-        passages: token ids to read.
+        fixed: names of tensors that stay: what a file held, and tables. Weights of convolutions
+            and cells stay too.
+        readings: what to read.
         progress: told the share that is done.
     """
     readers: dict[str, list[str]] = {}
     for operation in graph.operations:
-        if isinstance(operation, Linear) and operation.weight.values not in fixed:
+        if not isinstance(operation, Linear) or operation.weight.values in fixed:
+            continue
+        if graph.values[operation.input].channels <= MOST_CHANNELS:
             names = readers.setdefault(operation.input, [])
             if operation.weight.values not in names:
                 names.append(operation.weight.values)
     refined = dict(grids)
-    for step, (value, squares) in enumerate(measured(graph, list(readers), passages)):
+    for step, (value, squares) in enumerate(measured(graph, list(readers), readings)):
         progress("rounding to second order", step / len(readers))
-        factor = Factor.of(shrunk(squares, sum(len(p) for p in passages)))
+        factor = Factor.of(shrunk(squares, round(float(squares.trace()))))
         for name in readers[value]:
             refined[name] = second_order(graph.tensors[name], grids[name], factor)
     return refined
 
 
 def measured(
-    graph: Graph, wanted: Sequence[str], passages: Sequence[Index]
+    graph: Graph, wanted: Sequence[str], readings: Sequence[Reading]
 ) -> Iterator[tuple[str, Real]]:
-    """Σ x·xᵀ / ‖x‖² of each wanted value over the rows of ``passages``, some values at a time."""
+    """Σ x·xᵀ / ‖x‖² of each wanted value over the rows of ``readings``, some values at a time."""
     engine = Reference(graph)
     left = list(wanted)
     while left:
@@ -79,11 +83,10 @@ def measured(
             size += 4 * graph.values[left[0]].channels ** 2
             taken.append(left.pop(0))
         sums = {v: np.zeros((graph.values[v].channels,) * 2, np.float32) for v in taken}
-        for tokens in passages:
-            segment = Segment(engine.cache(len(tokens)), len(tokens))
-            found = engine.run(whole_reading(tokens), [segment], keep=taken)
+        for reading in readings:
+            found = reading.run(engine, keep=taken)
             for value in taken:
-                x: Real = found[value].astype(np.float32, copy=False)
+                x: Real = found[value].astype(np.float32, copy=False).reshape(-1, len(sums[value]))
                 power = np.einsum("rc,rc->r", x, x)
                 unit = x / np.sqrt(np.where(power > 0, power, np.float32(1)))[:, None]
                 sums[value] += unit.T @ unit

@@ -13,28 +13,30 @@ For every site and a row of candidate thresholds, on calibration sequences:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.codes import Code
-from sangbo.convert.gradients import backward, probabilities
+from sangbo.convert.gradients import backward, inner
 from sangbo.convert.sites import Site
-from sangbo.engines import Reference, Segment
-from sangbo.engines.base import Array, Index, Real
+from sangbo.engines import Reading, Reference
+from sangbo.engines.base import Array
 from sangbo.engines.numerics import encode
 from sangbo.errors import ConversionError
 from sangbo.graph import Attention, Graph
 from sangbo.progress import Progress, silent
-from sangbo.tasks.language import whole_reading
+from sangbo.tasks import Task, task_of
 
 STEPS_PER_OCTAVE = 3
 COARSEST, FINEST = 2.0, 2.0**-7
 """Candidate thresholds, as multiples of the mean magnitude of what the site carries."""
 PROBABILITY_LEVELS = (7, 15, 23, 31, 47, 63, 95, 127, 191, 255)
 _ROWS = 64
+_VALUES = 2**16
+"""About how many values of an image or a source are looked at."""
 
 _LARGEST = 4096
 """Magnitude beyond which levels are priced alike."""
@@ -71,7 +73,7 @@ class Candidates:
         dense: values that a MAC carries more cheaply, once per target.
         magnitude: mean magnitude of what the site carries.
         values: values that the site sends, once per target.
-        tokens: tokens that were seen.
+        tokens: predictions that were seen.
     """
 
     site: Site
@@ -82,27 +84,30 @@ class Candidates:
     dense: NDArray[np.float64]
     magnitude: float
     values: float = 0.0
-    tokens: int = 0
+    tokens: float = 0.0
 
 
 def measure(
     graph: Graph,
     sites: Sequence[Site],
-    sequences: Sequence[Index],
+    readings: Sequence[Reading],
     prices: Prices,
     progress: Progress = silent,
+    task: Task | None = None,
 ) -> list[Candidates]:
-    """Candidates of every site from ``sequences`` of tokens.
+    """Candidates of every site from ``readings``.
 
     Args:
-        graph: the float graph of a language model.
+        graph: the float graph.
         sites: what `find_sites` found in it.
-        sequences: token ids; each is one pass forward and one backward.
+        readings: of one sequence or of whole samples; each is one pass forward and one backward.
         prices: of levels.
         progress: told the share that is done.
+        task: says what the output means; the one that the graph states by default.
 
     Raises:
-        ConversionError: where a site carries only zeros, or something not finite.
+        ConversionError: where a reading holds several sequences, or a site carries only zeros, or
+            something not finite.
     """
     engine = Reference(graph)
     table = prices.table()
@@ -110,29 +115,37 @@ def measure(
     rng = np.random.default_rng(0)
     names = {s.name for s in sites}
     kept = [o.output for o in graph.operations]
-    for step, tokens in enumerate(sequences):
-        progress("measuring sensitivity", step / len(sequences))
-        rows = len(tokens)
-        inputs = whole_reading(tokens)
-        values = engine.run(inputs, [Segment(engine.cache(rows), rows)], keep=kept)
-        values.update(inputs)
+    task = task or task_of(graph)
+    output, likelihood = task.output(graph), task.likelihood(graph)
+    queries = {o.query: o for o in graph.operations if isinstance(o, Attention)}
+    for step, reading in enumerate(readings):
+        progress("measuring sensitivity", step / len(readings))
+        if len(reading.parts) > 1:
+            raise ConversionError(
+                f"expected readings of one sequence each, found one of {len(reading.parts)}"
+            )
+        values = {**reading.run(engine, keep=kept), **reading.inputs}
         for operation in graph.operations:
-            if isinstance(operation, Attention):
-                values[f"{operation.output}.probability"] = probabilities(operation, values)
-        seed = label_gradient(values["logits"], rng)
-        gradients = backward(graph, values, "logits", seed, names)
-        chosen = np.sort(rng.permutation(rows)[:_ROWS])
+            values.update(inner(operation, graph, values))
+        seed = likelihood.gradient(values[output], rng)
+        gradients = backward(graph, values, output, seed, names)
+        count, rows = likelihood.predictions(seed), reading.size
+        some = np.sort(rng.permutation(rows)[:_ROWS])
         for site in sites:
-            x, g = values[site.name], gradients[site.name]
+            x, g = values[site.name], gradients.get(site.name)
+            if g is None:
+                g = np.zeros_like(x)
+            targets = None
             if site.role == "probability":
-                x, g = x[:, chosen], g[:, chosen]
-                visible = np.arange(rows) <= chosen[:, None]
-                x, g = x[:, visible], g[:, visible]
-            elif len(x) == rows:
-                x, g = x[chosen], g[chosen]
+                x, g, share = _visible(queries_of(graph, site), x, g, some)
+            else:
+                keys = None
+                if site.role == "query":
+                    keys = _keys(queries[site.name], values)
+                x, g, targets, share = _chosen(x, g, keys, some, rows)
             if site.name not in found:
                 found[site.name] = _begin(site, x)
-            _extend(found[site.name], x, g, len(chosen), chosen, table)
+            _extend(found[site.name], x, g, count * share, targets, table)
     for candidates in found.values():
         for total in (candidates.divergence, candidates.price, candidates.spikes, candidates.dense):
             total /= candidates.tokens
@@ -140,16 +153,53 @@ def measure(
     return [found[s.name] for s in sites]
 
 
-def label_gradient(logits: Real, rng: np.random.Generator) -> Real:
-    """∂ Σ log p(label) / ∂ logits = onehot − softmax, labels drawn from p. (rows, vocabulary)."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=-1, keepdims=True)
-    reached = np.cumsum(probabilities, axis=-1, dtype=np.float64)
-    drawn = rng.random((len(logits), 1)) * reached[:, -1:]
-    labels = (reached <= drawn).sum(axis=-1)
-    gradient: Real = -probabilities
-    gradient[np.arange(len(labels)), labels] += 1
-    return gradient
+def queries_of(graph: Graph, site: Site) -> Attention:
+    """The attention whose probabilities ``site`` encodes."""
+    return next(
+        o
+        for o in graph.operations
+        if isinstance(o, Attention) and f"{o.output}.probability" == site.name
+    )
+
+
+def _rows(total: int, some: NDArray[np.intp], rows: int, channels: int) -> NDArray[np.intp]:
+    """Which rows of a value are looked at: ``some`` of the main axis, or evenly spread ones."""
+    if total == rows:
+        return some
+    most = max(_ROWS, _VALUES // channels)
+    return np.unique(np.linspace(0, total - 1, min(total, most)).astype(np.intp))
+
+
+def _chosen(
+    x: Array, g: Array, keys: Array | None, some: NDArray[np.intp], rows: int
+) -> tuple[Array, Array, NDArray[np.float64] | None, float]:
+    """Some rows of a value and its gradient, targets of each, and the share that they are."""
+    flat, slope = x.reshape(-1, x.shape[-1]), g.reshape(-1, x.shape[-1])
+    chosen = _rows(len(flat), some, rows, flat.shape[1])
+    targets = None
+    if keys is not None:
+        seen = np.broadcast_to(keys[chosen, None], (len(chosen), flat.shape[1]))
+        targets = seen.reshape(-1).astype(np.float64)
+    return flat[chosen], slope[chosen], targets, len(chosen) / len(flat)
+
+
+def _keys(operation: Attention, values: Mapping[str, Array]) -> Array:
+    """How many keys each row of queries sees."""
+    query, key = values[operation.query], values[operation.key]
+    rows, kept = query.shape[-2], key.shape[-2]
+    seen = 1 + np.arange(rows) if operation.causal else np.full(rows, kept)
+    return np.tile(seen, query.size // (rows * query.shape[-1]))
+
+
+def _visible(
+    operation: Attention, x: Array, g: Array, some: NDArray[np.intp]
+) -> tuple[Array, Array, float]:
+    """Probabilities (samples, heads, rows, keys) that some rows really see, and their gradients."""
+    rows, keys = x.shape[2:]
+    chosen = some if operation.causal and len(x) == 1 else _rows(rows, some, -1, x[0, :, 0].size)
+    x, g = x[:, :, chosen], g[:, :, chosen]
+    seen = np.arange(keys) <= (chosen if operation.causal else np.full(len(chosen), keys))[:, None]
+    return x[:, :, seen], g[:, :, seen], len(chosen) / rows
 
 
 def _begin(site: Site, x: Array) -> Candidates:
@@ -172,13 +222,15 @@ def _begin(site: Site, x: Array) -> Candidates:
 
 
 def _extend(
-    candidates: Candidates, x: Array, g: Array, tokens: int, rows: Array, table: Array
+    candidates: Candidates,
+    x: Array,
+    g: Array,
+    tokens: float,
+    targets: NDArray[np.float64] | None,
+    table: Array,
 ) -> None:
     site = candidates.site
     square = np.square(g, dtype=np.float32)
-    targets: NDArray[np.float64] | None = None
-    if site.role == "query":  # as many as there are visible keys
-        targets = np.broadcast_to((rows + 1.0)[:, None], x.shape).reshape(-1)
     for i, theta in enumerate(candidates.thresholds):
         levels = encode(x, np.float32(1) / theta, site.lowest, site.highest)
         error = x - levels * theta

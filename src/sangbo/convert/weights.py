@@ -61,18 +61,19 @@ def kept(bits: int | None, held: Mapping[str, Grid]) -> frozenset[str]:
 def quantise(
     graph: Graph, bits: int | None, held: Mapping[str, Grid], progress: Progress
 ) -> dict[str, Grid]:
-    """A grid for the weight of every Linear of a float graph.
+    """A grid for the weight of every synaptic operation of a float graph.
 
-    What is `kept` keeps the grid that its file holds. The others get `four_bit` if 4 bits are asked
-    for, but for a table that is also an embedding, or else `per_channel`.
+    What is `kept` keeps the grid that its file holds. The others get `per_channel`; but weights of
+    Linears `four_bit` if 4 bits are asked for, unless they are a table that is also an embedding.
     """
-    names = dict.fromkeys(o.weight.values for o in graph.operations if isinstance(o, Linear))
+    names = dict.fromkeys(w.values for o in graph.synaptic for w in o.weights())
+    linear = {o.weight.values for o in graph.operations if isinstance(o, Linear)}
     grids: dict[str, Grid] = {}
     for step, name in enumerate(names):
         progress("rounding weights", step / len(names))
         if name in kept(bits, held):
             grids[name] = held[name]
-        elif bits == 4 and name not in tables(graph):
+        elif bits == 4 and name in linear - tables(graph):
             grids[name] = four_bit(graph.tensors[name])
         else:
             grids[name] = per_channel(graph.tensors[name])

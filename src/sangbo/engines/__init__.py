@@ -2,7 +2,28 @@
 
 from sangbo.engines.base import Cache, Engine, Segment
 from sangbo.engines.native import Native
+from sangbo.engines.reading import Part, Reading
 from sangbo.engines.reference import Reference
 from sangbo.engines.temporal import Temporal
+from sangbo.errors import UnsupportedError
+from sangbo.graph import Graph
 
-__all__ = ["Cache", "Engine", "Native", "Reference", "Segment", "Temporal"]
+__all__ = [
+    "Cache",
+    "Engine",
+    "Native",
+    "Part",
+    "Reading",
+    "Reference",
+    "Segment",
+    "Temporal",
+    "fastest",
+]
+
+
+def fastest(graph: Graph) -> Native | Reference:
+    """The fastest engine that has every operation of a complementary ``graph``."""
+    try:
+        return Native(graph)
+    except UnsupportedError:
+        return Reference(graph)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from sangbo.engines.base import Array
-from sangbo.graph import Graph, Linear, Neuron, Operation, ValueType
+from sangbo.graph import Convolution, Graph, Linear, Neuron, Operation, ValueType
 
 UNIT = "forced.one"
+_SUMMING = (Linear, Convolution)
 
 
 def found(value: str) -> str:
@@ -29,9 +30,10 @@ def forced(graph: Graph, *, synaptic_only: bool = False, accumulators: bool = Fa
     Args:
         graph: a complementary graph.
         synaptic_only: leave out what is neither a neuron nor a synaptic operation.
-        accumulators: let linear operations return their int32 accumulators (summed over the
-            groups of a weight) as float32 instead of settled reals: threshold and scales 1, no
-            minima, no bias. Each integer below 2²⁴ is shown exactly, and a larger one rounded.
+        accumulators: let linear operations and convolutions return their int32 accumulators
+            (summed over the groups of a weight) as float32 instead of settled reals: threshold and
+            scales 1, no minima, no bias. Each integer below 2²⁴ is shown exactly, and a larger one
+            rounded.
     """
     kept = [o for o in graph.operations if o.synaptic or isinstance(o, Neuron) or not synaptic_only]
     inputs: dict[str, ValueType] = {}
@@ -44,12 +46,12 @@ def forced(graph: Graph, *, synaptic_only: bool = False, accumulators: bool = Fa
     readers = _readers(kept)
     for operation in kept:
         if isinstance(operation, Neuron):
-            if accumulators and all(isinstance(r, Linear) for r in readers[operation.output]):
+            if accumulators and all(isinstance(r, _SUMMING) for r in readers[operation.output]):
                 tensors[UNIT] = np.array(1, np.float32)
                 operation = replace(operation, threshold=UNIT)
             operations.append(operation)
             continue
-        if accumulators and isinstance(operation, Linear):
+        if accumulators and isinstance(operation, _SUMMING):
             operation = _unscaled(operation, tensors)
         operations.append(replace(operation, output=found(operation.output)))
     outputs = tuple(o.output for o in operations)
@@ -64,7 +66,7 @@ def _readers(operations: Collection[Operation]) -> dict[str, list[Operation]]:
     return readers
 
 
-def _unscaled(operation: Linear, tensors: dict[str, Array]) -> Linear:
+def _unscaled(operation: Linear | Convolution, tensors: dict[str, Array]) -> Operation:
     """The operation with scales 1 and neither minima nor bias."""
     weight = operation.weight
     shape = tensors[str(weight.scale)].shape

@@ -242,6 +242,7 @@ class Native:
                 kind.channels if kind.kind == "real" else 1,
             )
         for operation in self.graph.operations:
+            _check_form(operation, self.graph)
             self._ids[operation.output] = self._add(operation)
         self._written = [n for n in dict.fromkeys(self.graph.outputs) if n not in self.graph.inputs]
         for name in self._written:
@@ -385,6 +386,26 @@ class Native:
             float(theta_v),
         )
         return value
+
+
+def _check_form(operation: Operation, graph: Graph) -> None:
+    """Raise `UnsupportedError` where this engine has the operation, but not in this form."""
+    kinds = [graph.values[n] for n in operation.inputs()]
+    lacking = len(kinds[0].shape) > 2
+    if isinstance(operation, Attention):
+        axes = {kind.shape[0] for kind in kinds}
+        lacking = lacking or operation.distances is not None or len(axes) > 1
+    elif isinstance(operation, Linear):
+        lacking = lacking or operation.gate is not None
+    elif isinstance(operation, Multiply):
+        lacking = lacking or kinds[0] != kinds[1]
+    elif isinstance(operation, Activation):
+        lacking = lacking or operation.function not in ("silu", "gelu_tanh")
+    if lacking:
+        raise UnsupportedError(
+            f"the native engine has no {type(operation).__name__} of the form of "
+            f"{operation.output!r}"
+        )
 
 
 def default_threads() -> int:

@@ -114,10 +114,14 @@ class Graph:
         return digest.hexdigest()
 
     @property
+    def axes(self) -> tuple[Dimension, ...]:
+        """First axis of each input, each once."""
+        return tuple(dict.fromkeys(kind.shape[0] for kind in self.inputs.values()))
+
+    @property
     def axis(self) -> Dimension:
         """The main axis: ``"rows"`` where an input has it, or else the first axis of the first."""
-        firsts = [kind.shape[0] for kind in self.inputs.values()]
-        return MAIN_AXIS if MAIN_AXIS in firsts else firsts[0]
+        return MAIN_AXIS if MAIN_AXIS in self.axes else self.axes[0]
 
     def check_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[Dimension, int]:
         """Size of each first axis in ``inputs``.

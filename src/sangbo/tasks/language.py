@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.engines.base import Cache, Engine, Index, Real, Segment
+from sangbo.engines.reading import Part, Reading
 from sangbo.errors import EngineError, SangboError
 from sangbo.ledger import Ledger
 
@@ -83,20 +84,40 @@ class Reader(Generic[C]):
         return np.concatenate(parts) if every else parts[-1]
 
 
+@dataclass(frozen=True, eq=False)
+class Text(Reading):
+    """A text that a language model reads from the start; it answers every token."""
+
+    @classmethod
+    def of(cls, tokens: Sequence[int] | Index, targets: Index | None = None) -> Self:
+        """The reading of ``tokens``, and of the tokens that follow each, where they are known."""
+        ids = np.asarray(tokens, np.int32)
+        rows = np.arange(len(ids), dtype=np.int32)
+        inputs = {"tokens": ids, "positions": rows, "selected": rows}
+        return cls(inputs, (Part(len(ids)),), targets)
+
+    @property
+    def tokens(self) -> Index:
+        """What is read."""
+        return self.inputs["tokens"]
+
+    def pieces(self, rows: int = BLOCK_ROWS) -> Iterator[Reading]:
+        """Some rows at a time, for who keeps every value: that bounds the memory."""
+        for start in range(0, len(self.tokens), rows):
+            part = slice(start, start + rows)
+            length = len(self.tokens[part])
+            inputs = {
+                "tokens": self.tokens[part],
+                "positions": self.inputs["positions"][part],
+                "selected": np.arange(length, dtype=np.int32),
+            }
+            targets = None if self.targets is None else self.targets[part]
+            yield Reading(inputs, (Part(length),), targets)
+
+
 def whole_reading(tokens: Index) -> dict[str, Index]:
     """Inputs of a language model that reads ``tokens`` from the start and answers every row."""
-    rows = np.arange(len(tokens), dtype=np.int32)
-    return {"tokens": tokens, "positions": rows, "selected": rows}
-
-
-def row_blocks(tokens: Index, rows: int = BLOCK_ROWS) -> Iterator[dict[str, Index]]:
-    """Inputs of a language model that reads ``tokens`` from the start, some ``rows`` at a time.
-
-    For who keeps every value of a network: the block bounds the memory, whatever the text.
-    """
-    for start in range(0, len(tokens), rows):
-        inputs = whole_reading(tokens[start : start + rows])
-        yield inputs | {"positions": inputs["positions"] + np.int32(start)}
+    return dict(Text.of(tokens).inputs)
 
 
 def draw(logits: Real, sampling: Sampling, generator: np.random.Generator) -> int:
@@ -152,14 +173,14 @@ def generate(
         logits = sequence.read([token])[0]
 
 
-def windows(tokens: Sequence[int] | Index, context: int) -> Iterator[tuple[Index, Index]]:
-    """Cut a text into windows of ``context`` tokens: pairs of what is read and what follows."""
+def windows(tokens: Sequence[int] | Index, context: int) -> Iterator[Text]:
+    """Cut a text into windows of ``context`` tokens, each with the tokens that follow."""
     ids = np.asarray(tokens, np.int32)
     if len(ids) < 2:
         raise SangboError(f"expected a text of at least two tokens, found {len(ids)}")
     for start in range(0, len(ids) - 1, context):
         stop = min(start + context, len(ids) - 1)
-        yield ids[start:stop], ids[start + 1 : stop + 1]
+        yield Text.of(ids[start:stop], ids[start + 1 : stop + 1])
 
 
 @dataclass(slots=True)
@@ -194,22 +215,3 @@ class Mean:
             return abs(self.mean)
         spread = (self.squares - self.total * self.mean) / (self.count - 1)
         return math.sqrt(max(0.0, spread) / self.count)
-
-
-def divergence(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kullback-Leibler divergence of each token's prediction, in nats: Σ p·(log p − log q).
-
-    Args:
-        before: log p, (tokens, vocabulary).
-        after: log q, the same.
-    """
-    found: NDArray[np.float64] = np.einsum("tv,tv->t", np.exp(before), before - after)
-    return found
-
-
-def log_softmax(logits: Real) -> NDArray[np.float64]:
-    """Log-probabilities over the last axis."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=-1, keepdims=True)
-    total: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return total

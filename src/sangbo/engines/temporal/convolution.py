@@ -84,7 +84,7 @@ def _add(held: Levels, sent: Array, weights: Array, seen: Array, exact: np.dtype
     if not samples:
         return
     by_sample = sent.reshape(samples, -1, groups, weights.shape[3])
-    fired = by_sample.any(axis=(2, 3))
+    fired: Array = np.any(by_sample, axis=(2, 3))
     for tap, (outputs, positions) in enumerate(_pairs(seen)):
         sample, pair = np.nonzero(fired[:, positions])
         if not len(sample):
