@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -45,6 +46,20 @@ def test_the_certificate_holds(name: str) -> None:
     for engine in ("native", "temporal"):
         assert certificate.engines[engine].different == 0
         assert certificate.engines[engine].compared > 0
+
+
+@pytest.mark.parametrize("name", ["cnn", "generator", "translator"])
+def test_a_certificate_is_found_again_on_the_same_readings(name: str) -> None:
+    source, network = converted(name)
+    fresh = families.readings(source.graph, 3, seed=8)
+    made = sangbo.verify(network, fresh, original=source, task=task(name), allowed=0.2)
+    document = json.loads(json.dumps(made.to_dict()))
+    again = sangbo.recheck(network, document, fresh, original=source, task=task(name))
+    assert again.differences == ()
+    assert again.passed
+    other = families.readings(source.graph, 3, seed=7)
+    again = sangbo.recheck(network, document, other, original=source, task=task(name))
+    assert {"text/sha256", "logits_sha256"} <= {d.line for d in again.differences}
 
 
 @pytest.mark.parametrize("name", NAMES)

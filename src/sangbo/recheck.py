@@ -21,15 +21,20 @@ import numpy as np
 
 from sangbo.agreement import Contender, contenders
 from sangbo.certificate import FORMAT, LARGEST_FILE, SIGNIFICANT, Certificate
+from sangbo.engines import Reading
+from sangbo.engines.base import Index
 from sangbo.errors import CertificateError, SangboError
 from sangbo.graph import LARGEST_LEVEL
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source
+from sangbo.tasks import Task
 from sangbo.verify import (
     GIVEN,
     ROUNDING_MARGIN,
     WRITTEN,
+    Data,
+    Material,
     Passages,
     certify,
     first,
@@ -240,9 +245,10 @@ def _check_ids(ids: Any) -> None:
 def recheck(
     network: Network,
     document: Mapping[str, Any],
-    text: str | None = None,
+    text: str | Sequence[Reading] | None = None,
     *,
     original: Source | None = None,
+    task: Task | None = None,
     progress: Progress = silent,
 ) -> Recheck:
     """Do again what a certificate says was done, and list every line that is not found again.
@@ -250,9 +256,10 @@ def recheck(
     Args:
         network: the converted network.
         document: what `read_certificate` gave.
-        text: the text of the certificate, where it was given one; a text that the original has
-            written is in the certificate itself.
+        text: the text or the readings of the certificate, where it was given them; a text that the
+            original has written is in the certificate itself.
         original: the network it came from; read from where it came if not given.
+        task: what the network is for; the one that its graph states by default.
         progress: told how far it is.
 
     Raises:
@@ -261,7 +268,11 @@ def recheck(
     """
     check_certificate(document)
     about = dict(document["text"])
-    if about["kind"] == WRITTEN:
+    material: Material
+    passages: Sequence[Index] = []
+    if text is not None and not isinstance(text, str):
+        material = Data(Data(text).readings(about["tokens"]))
+    elif about["kind"] == WRITTEN:
         passages = [np.asarray(p, np.int32) for p in about["ids"]]
         _check_vocabulary(passages, network)
     elif text is None:
@@ -275,16 +286,20 @@ def recheck(
         )
     else:
         passages = given_passages(network, text)
+    if passages:
+        context = min(document["context"], network.context)
+        material = Passages(first(passages, document["tokens"]), context)
     fresh = {n: v for n, v in about.items() if n not in ("tokens", "sha256")}
     certificate = certify(
         network,
         original or original_of(network, progress),
-        Passages(first(passages, document["tokens"]), min(document["context"], network.context)),
+        material,
         fresh,
         document["layer_tokens"],
         engines_of(document["engines"]),
         document["allowed_relative_change"],
         progress,
+        task,
     )
     return against(certificate, document)
 

@@ -42,6 +42,10 @@ WRITTEN, GIVEN = "written by the original", "given"
 class Material(Protocol):
     """What a certificate is made on."""
 
+    @property
+    def context(self) -> int:
+        """Most rows, or samples, that are read at once."""
+
     def readings(self, most: int | None = None) -> list[Reading]:
         """As much of it as is at most ``most`` tokens or samples; all by default."""
 
@@ -71,6 +75,11 @@ class Data:
     """Readings as they are."""
 
     given: Sequence[Reading]
+
+    @property
+    def context(self) -> int:
+        """Size of the largest."""
+        return max(reading.size for reading in self.given)
 
     def readings(self, most: int | None = None) -> list[Reading]:
         """The first of them; samples of one are taken apart where that is needed."""
@@ -205,7 +214,7 @@ def certify(
         },
         "task": task.name,
         "text": {**about, **material.record()},
-        "context": material.context if isinstance(material, Passages) else 0,
+        "context": material.context,
         "versions": {
             "sangbo": __version__,
             "numpy": np.__version__,
