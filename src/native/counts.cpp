@@ -242,13 +242,13 @@ std::vector<std::uint64_t> Counts::take_totals() {
   return totals;
 }
 
-void Counts::add_run(const std::vector<std::size_t>& rows, std::uint64_t causal,
-                     std::uint64_t full) {
-  for (std::size_t d = 0; d < rows.size(); ++d) {
-    totals_[d] += rows[d];
+void Counts::add_run(const std::vector<std::size_t>& rows, const std::vector<std::uint64_t>& sums) {
+  for (std::size_t a = 0; a < rows.size(); ++a) {
+    totals_[a] += rows[a];
   }
-  totals_[rows.size()] += causal;
-  totals_[rows.size() + 1] += full;
+  for (std::size_t i = 0; i < sums.size(); ++i) {
+    totals_[rows.size() + i] += sums[i];
+  }
 }
 
 }  // namespace sangbo

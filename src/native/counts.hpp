@@ -110,8 +110,9 @@ class Tally {
 // What a ledger needs of the runs that counted into it.
 class Counts {
  public:
-  Counts(const Kernels& kernels, unsigned threads, std::size_t tallies, std::size_t domains)
-      : kernels_(kernels), totals_(domains + 2) {
+  Counts(const Kernels& kernels, unsigned threads, std::size_t tallies, std::size_t axes,
+         std::size_t sums)
+      : kernels_(kernels), totals_(axes + sums) {
     spare_.resize(threads);
     for (std::vector<Tally::Pending>& spare : spare_) {
       std::vector<Tally>& own = tallies_.emplace_back();
@@ -132,16 +133,16 @@ class Counts {
   // Magnitudes and how often each was seen, of one tally over all threads; then forgets them.
   std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> take(std::size_t index);
 
-  // Rows of each domain, then Σ visible positions had every attention been causal and had
-  // none; then forgets them.
+  // Rows of each axis, then what operations summed up (of attention, Σ visible keys); then forgets
+  // them.
   std::vector<std::uint64_t> take_totals();
-  void add_run(const std::vector<std::size_t>& rows, std::uint64_t causal, std::uint64_t full);
+  void add_run(const std::vector<std::size_t>& rows, const std::vector<std::uint64_t>& sums);
 
  private:
   const Kernels& kernels_;
   std::vector<std::vector<Tally::Pending>> spare_;  // of each thread
   std::vector<std::vector<Tally>> tallies_;
-  std::vector<std::uint64_t> totals_;  // rows of each domain, then the visible positions
+  std::vector<std::uint64_t> totals_;  // as take_totals returns them
 };
 
 }  // namespace sangbo

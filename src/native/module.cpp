@@ -10,6 +10,7 @@
 #include <atomic>
 #include <optional>
 
+#include "build_module.hpp"
 #include "cache.hpp"
 #include "counts.hpp"
 #include "error.hpp"
@@ -24,33 +25,9 @@ namespace {
 using sangbo::Cache;
 using sangbo::Counts;
 using sangbo::Program;
-using sangbo::StoredWeight;
-using sangbo::ValueId;
 
-using Array = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+using sangbo::Array;
 using Output = nb::ndarray<nb::c_contig, nb::device::cpu>;
-using Reals = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-
-std::vector<float> reals(const std::optional<Reals>& array) {
-  return array ? std::vector<float>(array->data(), array->data() + array->size())
-               : std::vector<float>();
-}
-
-StoredWeight stored(const Array& values, int bits, std::size_t group,
-                    const std::optional<Array>& scale, const std::optional<Array>& minimum) {
-  StoredWeight weight{};
-  weight.values = static_cast<const std::uint8_t*>(values.data());
-  weight.bits = bits;
-  weight.outputs = values.shape(0);
-  weight.inputs = values.shape(1) * (bits == 4 ? 2 : 1);
-  weight.group = group;
-  if (scale) {
-    weight.scale = scale->data();
-    weight.half = scale->dtype().bits == 16;
-  }
-  weight.minimum = minimum ? minimum->data() : nullptr;
-  return weight;
-}
 
 // A flag that stops a run from another thread.
 struct Stop {
@@ -58,8 +35,9 @@ struct Stop {
 };
 
 void run(Program& program, const std::vector<std::size_t>& rows, const std::vector<Array>& inputs,
-         const std::vector<Output>& outputs, const std::vector<std::pair<Cache*, std::size_t>>& of,
-         Counts* counts, const Stop* stop) {
+         const std::vector<Output>& outputs,
+         const std::vector<std::pair<Cache*, std::vector<std::size_t>>>& of, Counts* counts,
+         const Stop* stop) {
   sangbo::Call call;
   call.rows = rows;
   for (const Array& input : inputs) {
@@ -69,8 +47,8 @@ void run(Program& program, const std::vector<std::size_t>& rows, const std::vect
   for (const Output& output : outputs) {
     call.externals.push_back(static_cast<std::byte*>(output.data()));
   }
-  for (const auto& [cache, count] : of) {
-    call.segments.push_back({cache, count});
+  for (const auto& [cache, counts_of] : of) {
+    call.segments.push_back({cache, counts_of});
   }
   call.counts = counts;
   call.cancelled = stop == nullptr ? nullptr : &stop->flag;
@@ -107,7 +85,7 @@ NB_MODULE(_native, module) {
       .def("clear", [](Stop& stop) { stop.flag.store(false); });
 
   nb::class_<Cache>(module, "Cache")
-      .def_prop_ro("length", &Cache::length)
+      .def_prop_ro("length", [](const Cache& cache) { return cache.length(); })
       .def_prop_ro("capacity", &Cache::capacity)
       .def_prop_ro("bytes", &Cache::bytes)
       .def("truncate", &Cache::truncate);
@@ -116,79 +94,22 @@ NB_MODULE(_native, module) {
       .def("take", &Counts::take)
       .def("take_totals", &Counts::take_totals);
 
-  nb::class_<Program>(module, "Program")
+  nb::class_<Program> program(module, "Program");
+  program
       .def(
           "__init__",
           [](Program* self, const std::string& isa, unsigned threads) {
             new (self) Program(sangbo::choose_kernels(isa), threads);
           },
           "isa"_a, "threads"_a)
-      .def("domain", &Program::domain)
-      .def("input",
-           [](Program& p, std::string name, bool index, std::size_t domain, std::size_t channels) {
-             const auto kind = index ? sangbo::Kind::kIndex : sangbo::Kind::kReal;
-             return p.input(std::move(name), kind, domain, channels);
-           })
-      .def(
-          "weight",
-          [](Program& p, const Array& values, int bits, std::size_t group, const Array& scale,
-             const std::optional<Array>& minimum) {
-            return p.weight(stored(values, bits, group, scale, minimum));
-          },
-          "values"_a, "bits"_a, "group"_a, "scale"_a, "minimum"_a.none())
-      .def("embedding", &Program::embedding)
-      .def(
-          "table",
-          [](Program& p, std::string name, ValueId index, const Array& values, int bits,
-             std::size_t group, const std::optional<Array>& scale,
-             const std::optional<Array>& minimum) {
-            return p.table(std::move(name), index, stored(values, bits, group, scale, minimum));
-          },
-          "name"_a, "index"_a, "values"_a, "bits"_a, "group"_a, "scale"_a.none(),
-          "minimum"_a.none())
-      .def("select", &Program::select)
-      .def(
-          "linear",
-          [](Program& p, std::string name, ValueId input, std::size_t weight, float threshold,
-             const std::optional<Reals>& bias) {
-            return p.linear(std::move(name), input, weight, threshold, reals(bias));
-          },
-          "name"_a, "input"_a, "weight"_a, "threshold"_a, "bias"_a.none())
-      .def("neuron",
-           [](Program& p, std::string name, ValueId input, const Reals& inverse,
-              std::int32_t lowest, std::int32_t highest) {
-             return p.neuron(std::move(name), input, reals(inverse), lowest, highest);
-           })
-      .def(
-          "norm",
-          [](Program& p, std::string name, ValueId input, bool layer, const Reals& weight,
-             const std::optional<Reals>& bias, float epsilon) {
-            return p.norm(std::move(name), input, layer, reals(weight), reals(bias), epsilon);
-          },
-          "name"_a, "input"_a, "layer"_a, "weight"_a, "bias"_a.none(), "epsilon"_a)
-      .def("activation", &Program::activation)
-      .def("binary", &Program::binary)
-      .def("rotary",
-           [](Program& p, std::string name, ValueId input, ValueId positions, const Reals& cosine,
-              const Reals& sine, std::size_t heads) {
-             return p.rotary(std::move(name), input, positions,
-                             {cosine.data(), sine.data(), cosine.shape(0)}, heads);
-           })
-      .def("attention",
-           [](Program& p, std::string name, ValueId query, ValueId key, ValueId value,
-              std::size_t heads, std::size_t key_heads, bool causal, std::int32_t highest,
-              float scale, float inverse, float threshold) {
-             return p.attention(std::move(name), query, key, value,
-                                {heads, key_heads, causal, highest, scale, inverse, threshold});
-           })
-      .def("output", &Program::output)
-      .def("finish", &Program::finish)
       .def("run", &run, "rows"_a, "inputs"_a, "outputs"_a, "segments"_a, "counts"_a.none(),
            "stop"_a.none())
       .def("cache", &Program::cache)
       .def("counts", &Program::counts)
-      .def("tally", &Program::tally)
+      .def("tally", [](const Program& p, sangbo::ValueId id) { return p.value(id).tally; })
+      .def("total", [](const Program& p, sangbo::ValueId id) { return p.value(id).total; })
       .def_prop_ro("isa", [](const Program& p) { return p.kernels().name; })
       .def_prop_ro("threads", &Program::threads)
       .def_prop_ro("packed_bytes", &Program::packed_bytes);
+  sangbo::bind_building(program);
 }

@@ -5,9 +5,7 @@
 #include <cstring>
 
 namespace sangbo {
-namespace {
-
-int stored_value(const StoredWeight& w, std::size_t output, std::size_t input) {
+int stored_integer(const StoredWeight& w, std::size_t output, std::size_t input) {
   if (w.bits == 4) {
     const int both = w.values[output * (w.inputs / 2) + input / 2];
     return input % 2 == 0 ? both & 15 : both >> 4;
@@ -15,12 +13,10 @@ int stored_value(const StoredWeight& w, std::size_t output, std::size_t input) {
   return static_cast<std::int8_t>(w.values[output * w.inputs + input]);
 }
 
-float real_at(const void* from, std::size_t at, bool half) {
-  return half ? widen_half(static_cast<const std::uint16_t*>(from)[at])
-              : static_cast<const float*>(from)[at];
+float stored_real(const void* reals, std::size_t at, bool half) {
+  return half ? widen_half(static_cast<const std::uint16_t*>(reals)[at])
+              : static_cast<const float*>(reals)[at];
 }
-
-}  // namespace
 
 float widen_half(std::uint16_t half) {
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000U) << 16;
@@ -40,9 +36,9 @@ void stored_row(const StoredWeight& stored, std::size_t output, float* to) {
   const std::size_t groups = stored.inputs / stored.group;
   for (std::size_t i = 0; i < stored.inputs; ++i) {
     const std::size_t at = output * groups + i / stored.group;
-    const float y = static_cast<float>(stored_value(stored, output, i)) *
-                    real_at(stored.scale, at, stored.half);
-    to[i] = stored.minimum == nullptr ? y : y + real_at(stored.minimum, at, stored.half);
+    const float y = static_cast<float>(stored_integer(stored, output, i)) *
+                    stored_real(stored.scale, at, stored.half);
+    to[i] = stored.minimum == nullptr ? y : y + stored_real(stored.minimum, at, stored.half);
   }
 }
 
@@ -84,7 +80,7 @@ void PackedWeight::pack(const StoredWeight& stored, std::size_t first, std::size
           }
         } else {
           for (std::size_t i = 0; i < inputs && i < group_; ++i) {
-            const auto q = static_cast<unsigned>(stored_value(stored, output, g * group_ + i));
+            const auto q = static_cast<unsigned>(stored_integer(stored, output, g * group_ + i));
             std::uint8_t& byte = out[i / 8 * 64 + i % 4];
             byte = static_cast<std::uint8_t>(byte | q << (i % 8 < 4 ? 0 : 4));
           }
@@ -118,9 +114,9 @@ int PackedWeight::value(std::size_t output, std::size_t group, std::size_t place
 void PackedWeight::row(std::size_t output, float* to) const {
   for (std::size_t g = 0; g < groups_; ++g) {
     const std::size_t at = (output / kPanel * groups_ + g) * kPanel + output % kPanel;
-    const float scale = real_at(scales_.data(), at, half_);
+    const float scale = stored_real(scales_.data(), at, half_);
     const bool shifted = has_minima();
-    const float minimum = shifted ? real_at(minima_.data(), at, half_) : 0.0F;
+    const float minimum = shifted ? stored_real(minima_.data(), at, half_) : 0.0F;
     for (std::size_t i = 0; i < group_; ++i) {
       const float y = static_cast<float>(value(output, g, i)) * scale;
       to[g * group_ + i] = shifted ? y + minimum : y;

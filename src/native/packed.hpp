@@ -68,6 +68,10 @@ class PackedWeight {
 // that rows of levels fit every weight of that group).
 constexpr std::size_t padded_group(std::size_t group) { return round_up(group, 8); }
 
+// The integer that meets an input, and one of the stored scales or minima as a float.
+int stored_integer(const StoredWeight& stored, std::size_t output, std::size_t input);
+float stored_real(const void* reals, std::size_t at, bool half);
+
 // The reals of one output of a weight with integers: fl(q·scale) (+ minimum).
 void stored_row(const StoredWeight& stored, std::size_t output, float* to);
 

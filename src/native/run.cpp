@@ -11,6 +11,7 @@ Run::Run(Program& program, const Call& call)
     : program_(program),
       call_(call),
       bases_(program.places_.size()),
+      totals_(program.totals_),
       scratch_(program.threads()),
       next_([&] {
         std::size_t jobs = 0;
@@ -25,8 +26,9 @@ Run::Run(Program& program, const Call& call)
   std::size_t bytes = 0;
   for (const auto& slot : program.slots_) {
     offsets.push_back(bytes);
-    bytes += round_up(slot.bytes * call.rows[slot.domain], kLine);
+    bytes += round_up(slot.bytes * call.rows[slot.axis], kLine);
   }
+  workspace_bytes_ = bytes;
   if (program.workspace_.bytes() < bytes) {
     program.workspace_ = Buffer();
     program.workspace_ = Buffer(bytes);
@@ -37,15 +39,20 @@ Run::Run(Program& program, const Call& call)
                     ? call.externals[static_cast<std::size_t>(place.external)]
                     : program.workspace_.data() + offsets[static_cast<std::size_t>(place.slot)];
   }
-  std::size_t start = 0;
-  for (std::size_t s = 0; s < call.segments.size(); ++s) {
-    starts_.push_back(start);
-    for (std::size_t r = 0; r < call.segments[s].rows; ++r) {
-      where_.push_back({static_cast<std::uint32_t>(s),
-                        static_cast<std::uint32_t>(call.segments[s].cache->length() + r)});
+  for (Axis axis = 0; axis < call.rows.size(); ++axis) {
+    std::vector<std::size_t>& starts = starts_.emplace_back();
+    std::size_t start = 0;
+    for (const Segment& segment : call.segments) {
+      starts.push_back(start);
+      start += segment.rows[axis];
     }
-    start += call.segments[s].rows;
   }
+}
+
+std::size_t Run::segment_of(std::size_t row, Axis axis) const {
+  const std::vector<std::size_t>& starts = starts_[axis];
+  const auto after = std::upper_bound(starts.begin(), starts.end(), row);
+  return static_cast<std::size_t>(after - starts.begin()) - 1;
 }
 
 std::byte* Run::scratch(unsigned thread, std::size_t bytes) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "operations/encode.hpp"
 #include "program.hpp"
 
 namespace sangbo {
@@ -24,7 +25,11 @@ class Run {
 
   [[nodiscard]] const Kernels& kernels() const { return program_.kernels(); }
   [[nodiscard]] const Program& program() const { return program_; }
-  [[nodiscard]] std::size_t rows(std::size_t domain) const { return call_.rows[domain]; }
+  // Rows of a domain, or entries of an axis.
+  [[nodiscard]] std::size_t rows(const Domain& domain) const {
+    return call_.rows[domain.axis] * domain.each;
+  }
+  [[nodiscard]] std::size_t entries(Axis axis) const { return call_.rows[axis]; }
   [[nodiscard]] unsigned threads() const { return program_.threads(); }
 
   template <class T>
@@ -48,20 +53,45 @@ class Run {
   // Bits of the low digits of an encoding, the same throughout the run.
   [[nodiscard]] int low_bits(const Encoding& e) const { return program_.digits(e.digits).bits(); }
 
-  // Segment and position of each row of domain 0.
-  struct Where {
-    std::uint32_t segment;
-    std::uint32_t position;
-  };
-  [[nodiscard]] const Where& where(std::size_t row) const { return where_[row]; }
+  [[nodiscard]] EncodedRow encoded(const Encoding& e, std::size_t row) const {
+    return {at<std::int8_t>(e.low, row), at<Extra>(e.extras, row),
+            at<std::uint32_t>(e.extra_counts, row), at<std::int32_t>(e.sums, row)};
+  }
+  // All rows of an encoding as tasks read them.
+  [[nodiscard]] LevelRows levels(const Encoding& e) const {
+    return {at<std::int8_t>(e.low, 0),
+            program_.place(e.low).bytes,
+            at<Extra>(e.extras, 0),
+            program_.place(e.extras).bytes / sizeof(Extra),
+            at<std::uint32_t>(e.extra_counts, 0),
+            at<std::int32_t>(e.sums, 0),
+            e.layout.groups,
+            low_bits(e)};
+  }
+
+  // Sequences: their rows of an axis follow each other in the order of the segments.
   [[nodiscard]] const std::vector<Segment>& segments() const { return call_.segments; }
-  [[nodiscard]] std::size_t first_row(std::size_t segment) const { return starts_[segment]; }
+  [[nodiscard]] std::size_t first_row(std::size_t segment, Axis axis) const {
+    return starts_[axis][segment];
+  }
+  // The segment that a row of an axis belongs to.
+  [[nodiscard]] std::size_t segment_of(std::size_t row, Axis axis) const;
 
   // Where a thread counts, or null where nobody wants it.
   [[nodiscard]] Tally* tally(unsigned thread, ValueId value, std::size_t which = 0) const {
-    return call_.counts == nullptr ? nullptr
-                                   : call_.counts->tally(thread, program_.tally(value, which));
+    return call_.counts == nullptr
+               ? nullptr
+               : call_.counts->tally(thread, program_.value(value).tally + which);
   }
+  // Adds to the sum that a value's operation counts into.
+  void add_total(ValueId value, std::uint64_t count) {
+    totals_[program_.value(value).total].fetch_add(count, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::vector<std::uint64_t> totals() const {
+    return {totals_.begin(), totals_.end()};
+  }
+  // Bytes that its values take.
+  [[nodiscard]] std::size_t workspace_bytes() const { return workspace_bytes_; }
   // Memory of one thread, at least `bytes`, until its next call.
   std::byte* scratch(unsigned thread, std::size_t bytes);
 
@@ -79,8 +109,9 @@ class Run {
   Program& program_;
   const Call& call_;
   std::vector<std::byte*> bases_;
-  std::vector<Where> where_;
-  std::vector<std::size_t> starts_;
+  std::size_t workspace_bytes_ = 0;
+  std::vector<std::vector<std::size_t>> starts_;  // of each axis and segment
+  std::vector<std::atomic<std::uint64_t>> totals_;
   std::vector<Buffer> scratch_;
   std::vector<std::atomic<std::size_t>> next_;  // item of each job
   std::atomic<std::size_t> next_tally_{0};

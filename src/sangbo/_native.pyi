@@ -1,6 +1,13 @@
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
+
+Stored: TypeAlias = tuple[NDArray[Any], int, int, NDArray[Any] | None, NDArray[Any] | None]
+"""Values, bits, group, scale and minimum of a weight."""
+
+Sizes: TypeAlias = tuple[int, ...]
+"""Size, kernel, stride, padding before, dilation, spread and outputs of a window."""
 
 def available_kernels() -> list[str]: ...
 
@@ -25,32 +32,15 @@ class Counts:
     def take_totals(self) -> list[int]: ...
 
 class Program:
+    """See src/native/program.hpp; axes, values and weights are numbers."""
+
     def __init__(self, isa: str, threads: int) -> None: ...
-    def domain(self) -> int: ...
-    def input(self, name: str, index: bool, domain: int, channels: int) -> int: ...
-    def weight(
-        self,
-        values: NDArray[Any],
-        bits: int,
-        group: int,
-        scale: NDArray[Any] | None,
-        minimum: NDArray[Any] | None,
-    ) -> int: ...
+    def axis(self) -> int: ...
+    def input(self, name: str, index: bool, axis: int, each: int, channels: int) -> int: ...
+    def weight(self, weight: Stored) -> int: ...
     def embedding(self, name: str, index: int, weight: int) -> int: ...
-    def table(
-        self,
-        name: str,
-        index: int,
-        values: NDArray[Any],
-        bits: int,
-        group: int,
-        scale: NDArray[Any] | None,
-        minimum: NDArray[Any] | None,
-    ) -> int: ...
+    def table(self, name: str, index: int, weight: Stored) -> int: ...
     def select(self, name: str, source: int, rows: int) -> int: ...
-    def linear(
-        self, name: str, source: int, weight: int, threshold: float, bias: NDArray[Any] | None
-    ) -> int: ...
     def neuron(
         self, name: str, source: int, inverse: NDArray[Any], lowest: int, highest: int
     ) -> int: ...
@@ -63,7 +53,11 @@ class Program:
         bias: NDArray[Any] | None,
         epsilon: float,
     ) -> int: ...
-    def activation(self, name: str, source: int, gelu: bool) -> int: ...
+    def activation(self, name: str, source: int, function: str, slope: float) -> int: ...
+    def softmax(self, name: str, source: int, chosen: int) -> int: ...
+    def affine(
+        self, name: str, source: int, weight: NDArray[Any] | None, bias: NDArray[Any] | None
+    ) -> int: ...
     def binary(self, name: str, left: int, right: int, multiply: bool) -> int: ...
     def rotary(
         self,
@@ -74,6 +68,35 @@ class Program:
         sine: NDArray[Any],
         heads: int,
     ) -> int: ...
+    def reshape(self, name: str, source: int, each: int, channels: int) -> int: ...
+    def gather(
+        self, name: str, source: int, rows: Sequence[int], channels: Sequence[int]
+    ) -> int: ...
+    def beside(self, name: str, values: Sequence[int]) -> int: ...
+    def in_turn(self, name: str, values: Sequence[int], lengths: Sequence[int]) -> int: ...
+    def constant(self, name: str, like: int, tensor: NDArray[Any], channels: int) -> int: ...
+    def pool(
+        self, name: str, source: int, largest: bool, windows: Sequence[Sizes], outside: bool
+    ) -> int: ...
+    def linear(
+        self,
+        name: str,
+        source: int,
+        gate: int | None,
+        weight: int,
+        threshold: float,
+        bias: NDArray[Any] | None,
+    ) -> int: ...
+    def convolution(
+        self,
+        name: str,
+        source: int,
+        weight: Stored,
+        windows: Sequence[Sizes],
+        groups: int,
+        threshold: float,
+        bias: NDArray[Any] | None,
+    ) -> int: ...
     def attention(
         self,
         name: str,
@@ -83,25 +106,45 @@ class Program:
         heads: int,
         key_heads: int,
         causal: bool,
+        cached: bool,
         highest: int,
         scale: float,
         inverse: float,
         threshold: float,
+        distances: NDArray[Any] | None,
     ) -> int: ...
+    def recurrent(
+        self,
+        name: str,
+        source: int,
+        initial: int | None,
+        weight: int | None,
+        bias: NDArray[Any] | None,
+        cell: str,
+        size: int,
+        reverse: bool,
+        whole: bool,
+        lowest: int,
+        highest: int,
+        inverse: float,
+        threshold: float,
+    ) -> int: ...
+    def classify(self, value: int, classes: Sequence[int]) -> None: ...
     def output(self, value: int) -> None: ...
     def finish(self) -> None: ...
     def run(
         self,
-        rows: list[int],
-        inputs: list[NDArray[Any]],
-        outputs: list[NDArray[Any]],
-        segments: list[tuple[Cache, int]],
+        rows: Sequence[int],
+        inputs: Sequence[NDArray[Any]],
+        outputs: Sequence[NDArray[Any]],
+        segments: Sequence[tuple[Cache, Sequence[int]]],
         counts: Counts | None,
         stop: Stop | None,
     ) -> None: ...
     def cache(self, capacity: int) -> Cache: ...
     def counts(self) -> Counts: ...
-    def tally(self, value: int, which: int) -> int: ...
+    def tally(self, value: int) -> int: ...
+    def total(self, value: int) -> int: ...
     @property
     def isa(self) -> str: ...
     @property

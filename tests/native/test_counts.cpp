@@ -29,7 +29,7 @@ Plain taken(Counts& counts, std::size_t index) {
 template <class Level>
 void compare(const Kernels& kernels, std::mt19937& random, std::int32_t largest, std::size_t width,
              std::size_t rows) {
-  Counts counts(kernels, 2, 2, 1);
+  Counts counts(kernels, 2, 2, 1, 2);
   Plain expected;
   std::uniform_int_distribution<std::int32_t> any(-largest, largest);
   std::bernoulli_distribution rare(0.9);

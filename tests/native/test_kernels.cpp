@@ -1,14 +1,13 @@
 // Every kernel against plain loops over the equations of docs/exactness.md.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "check.hpp"
 #include "isa.hpp"
+#include "kernel_cases.hpp"
 #include "packed.hpp"
 
 namespace sangbo {
@@ -22,20 +21,6 @@ extern const Kernels kEmulatedAmx;
 namespace {
 
 using namespace sangbo;
-
-std::mt19937 generator(7);
-
-std::int32_t integer(std::int32_t low, std::int32_t high) {
-  return std::uniform_int_distribution<std::int32_t>(low, high)(generator);
-}
-
-float real(float low, float high) {
-  return std::uniform_real_distribution<float>(low, high)(generator);
-}
-
-bool same(float a, float b) {
-  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
-}
 
 // Levels of one row: mostly small, some at the borders of digits, some as large as they get.
 std::vector<std::int32_t> row_of_levels(std::size_t count, bool huge) {
@@ -246,6 +231,10 @@ void test_attention(const Kernels& kernels, int rows, std::size_t size, std::siz
   std::vector<std::int32_t> scores(4 * padded);
   std::vector<Level> probabilities(4 * padded);
   std::vector<std::vector<float>> out(static_cast<std::size_t>(rows), std::vector<float>(size));
+  std::vector<float> biases(padded);
+  for (float& bias : biases) {
+    bias = real(-2, 2);
+  }
   AttendTask task{};
   task.rows = rows;
   task.element = sizeof(Element);
@@ -268,6 +257,7 @@ void test_attention(const Kernels& kernels, int rows, std::size_t size, std::siz
       query[c] = static_cast<Level>(integer(-most_query, most_query));
     }
     task.queries[r] = query.data();
+    task.biases[r] = r % 2 == 0 ? nullptr : biases.data();
     task.visible[r] = static_cast<std::size_t>(integer(1, static_cast<std::int32_t>(length)));
     task.out[r] = out[static_cast<std::size_t>(r)].data();
   }
@@ -282,6 +272,7 @@ void test_attention(const Kernels& kernels, int rows, std::size_t size, std::siz
         sum += std::int64_t{queries[static_cast<std::size_t>(r)][c]} * k[j * size + c];
       }
       s[j] = static_cast<float>(sum) * task.scale;
+      s[j] = task.biases[r] == nullptr ? s[j] : s[j] + biases[j];
       largest = std::max(largest, s[j]);
     }
     std::int64_t total = 0;
@@ -305,66 +296,6 @@ void test_attention(const Kernels& kernels, int rows, std::size_t size, std::siz
       const float y = static_cast<float>(sums[c]) * divisor;
       CHECK(same(y, task.out[r][c]), "%s: attention of %d rows, size %zu, length %zu", kernels.name,
             rows, size, length);
-    }
-  }
-}
-
-// Operations on reals must give the portable kernels' bits.
-void test_reals(const Kernels& kernels) {
-  for (const std::size_t count : {1U, 5U, 15U, 16U, 17U, 64U, 576U, 1001U}) {
-    const std::size_t padded = round_up(count, kPanel);
-    std::vector<float> x(padded);
-    std::vector<float> z(padded);
-    for (std::size_t i = 0; i < padded; ++i) {
-      x[i] = i % 7 == 3 ? real(-120, 120) : real(-4, 4);
-      z[i] = real(-2, 2);
-    }
-    const auto compare = [&](const char* what, auto apply) {
-      std::vector<float> a(padded);
-      std::vector<float> b(padded);
-      apply(kPortable, a.data());
-      apply(kernels, b.data());
-      for (std::size_t i = 0; i < count; ++i) {
-        CHECK(same(a[i], b[i]), "%s: %s of %zu at %zu: %g and %g", kernels.name, what, count, i,
-              static_cast<double>(a[i]), static_cast<double>(b[i]));
-      }
-    };
-    compare("silu", [&](const Kernels& k, float* y) { k.silu(x.data(), padded, y); });
-    compare("gelu", [&](const Kernels& k, float* y) { k.gelu_tanh(x.data(), padded, y); });
-    compare("add", [&](const Kernels& k, float* y) { k.add(x.data(), z.data(), padded, y); });
-    compare("multiply",
-            [&](const Kernels& k, float* y) { k.multiply(x.data(), z.data(), padded, y); });
-    compare("rms", [&](const Kernels& k, float* y) { k.rms(x.data(), z.data(), count, 1e-5F, y); });
-    compare("layer", [&](const Kernels& k, float* y) {
-      k.layer(x.data(), z.data(), z.data(), count, 1e-5F, y);
-    });
-    for (const std::size_t half : {1U, 3U, 8U, 11U}) {
-      if (2 * half * 2 <= padded) {
-        compare("rotate", [&](const Kernels& k, float* y) {
-          k.rotate(x.data(), z.data(), z.data() + half, 2, half, y);
-        });
-      }
-    }
-    std::vector<std::int32_t> levels(padded, 1);
-    for (const bool gains : {false, true}) {
-      CHECK(kernels.settle(x.data(), z.data(), gains, -100, 90, count, levels.data()), "finite");
-      for (std::size_t i = 0; i < padded; ++i) {
-        const float product = x[i] * z[gains ? i : 0];
-        const float u = std::floor(product + 0.5F);
-        const auto n = static_cast<std::int32_t>(std::clamp(u, -100.0F, 90.0F));
-        CHECK(levels[i] == (i < count ? n : 0), "%s: level %d, expected %d", kernels.name,
-              levels[i], n);
-      }
-    }
-    for (const float bad : {NAN, INFINITY, -INFINITY}) {
-      std::vector<float> broken = x;
-      broken[count - 1] = bad;
-      CHECK(!kernels.settle(broken.data(), z.data(), true, -100, 90, count, levels.data()),
-            "%s: %g settled", kernels.name, static_cast<double>(bad));
-    }
-    if (padded > count) {  // pads are nobody's business
-      x[count] = NAN;
-      CHECK(kernels.settle(x.data(), z.data(), true, -100, 90, count, levels.data()), "pads");
     }
   }
 }
@@ -393,7 +324,7 @@ void test_clip(const Kernels& kernels) {
 
 void test_all(const Kernels& kernels) {
   test_clip(kernels);
-  test_reals(kernels);
+  test_rows(kernels);
   const DigitCosts& digits = kernels.digits(kPanel);
   for (std::size_t choice = 0; choice < digits.count; ++choice) {
     const int low_bits = digits.choices[choice].bits;

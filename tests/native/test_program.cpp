@@ -24,22 +24,24 @@ constexpr std::size_t kVocabulary = 50;
 // A small attention block between a table and a head; everything random but the same each time.
 struct Network {
   explicit Network(unsigned threads) : program(choose_kernels(""), threads) {
-    const std::size_t rows = program.domain();
-    const ValueId tokens = program.input("tokens", Kind::kIndex, rows, 1);
+    const Axis rows = program.axis();
+    const ValueId tokens = program.input("tokens", Kind::kIndex, {rows, 1}, 1);
     const std::size_t table = weight(kVocabulary, kWidth);
     ValueId x = program.embedding("x", tokens, table);
     for (int layer = 0; layer < 3; ++layer) {
       const ValueId n = neuron(program.norm("norm", x, false, ones(), {}, 1e-5F));
       ValueId part[3];
       for (ValueId& p : part) {
-        p = neuron(program.linear("part", n, weight(kWidth, kWidth), 0.1F, {}), 127);
+        p = neuron(program.linear("part", n, weight(kWidth, kWidth), {0.1F, {}}), 127);
       }
-      const ValueId mixed = program.attention("attention", part[0], part[1], part[2],
-                                              {kHeads, kHeads, true, 255, 0.001F, 255.0F, 0.1F});
-      const ValueId y = program.linear("out", neuron(mixed), weight(kWidth, kWidth), 0.1F, ones());
+      const ValueId mixed =
+          program.attention("attention", part[0], part[1], part[2],
+                            {kHeads, kHeads, true, true, 255, 0.001F, 255.0F, 0.1F, {}});
+      const ValueId y =
+          program.linear("out", neuron(mixed), weight(kWidth, kWidth), {0.1F, ones()});
       x = program.binary("sum", x, y, false);
     }
-    output = program.linear("logits", neuron(x), table, 0.1F, {});
+    output = program.linear("logits", neuron(x), table, {0.1F, {}});
     program.output(output);
     program.finish();
   }
@@ -94,9 +96,9 @@ std::vector<std::int32_t> tokens_of(std::size_t count, unsigned seed) {
 // Prefill, then single rows: everything that a sequence gave.
 std::vector<float> sequence(Network& network, unsigned seed, Counts* counts = nullptr) {
   const auto cache = network.program.cache(64);
-  std::vector<float> all = network.run(tokens_of(20, seed), {{cache.get(), 20}}, counts);
+  std::vector<float> all = network.run(tokens_of(20, seed), {{cache.get(), {20}}}, counts);
   for (unsigned i = 0; i < 20; ++i) {
-    const auto more = network.run(tokens_of(1, seed + i), {{cache.get(), 1}}, counts);
+    const auto more = network.run(tokens_of(1, seed + i), {{cache.get(), {1}}}, counts);
     all.insert(all.end(), more.begin(), more.end());
   }
   return all;
@@ -126,14 +128,14 @@ void test_batch_equals_single() {
   const auto b = network.program.cache(64);
   std::vector<std::int32_t> tokens = tokens_of(7, 1);
   const std::vector<std::int32_t> second = tokens_of(12, 2);
-  const auto first_alone = network.run(tokens, {{a.get(), 7}});
-  const auto second_alone = network.run(second, {{b.get(), 12}});
+  const auto first_alone = network.run(tokens, {{a.get(), {7}}});
+  const auto second_alone = network.run(second, {{b.get(), {12}}});
   a->truncate(0);
   b->truncate(0);
   tokens.insert(tokens.end(), second.begin(), second.end());
   auto expected = first_alone;
   expected.insert(expected.end(), second_alone.begin(), second_alone.end());
-  CHECK(equal(network.run(tokens, {{a.get(), 7}, {b.get(), 12}}), expected), "a batch of two");
+  CHECK(equal(network.run(tokens, {{a.get(), {7}}, {b.get(), {12}}}), expected), "a batch of two");
 }
 
 void test_callers_share() {
@@ -165,14 +167,14 @@ void test_cancellation() {
   const std::atomic<bool> cancelled{true};
   bool stopped = false;
   try {
-    network.run(tokens_of(5, 1), {{cache.get(), 5}}, nullptr, &cancelled);
+    network.run(tokens_of(5, 1), {{cache.get(), {5}}}, nullptr, &cancelled);
   } catch (const Error&) {
     stopped = true;
   }
   CHECK(stopped && cache->length() == 0, "a cancelled run went on");
   const auto fresh = network.program.cache(64);
-  CHECK(equal(network.run(tokens_of(5, 1), {{cache.get(), 5}}),
-              network.run(tokens_of(5, 1), {{fresh.get(), 5}})),
+  CHECK(equal(network.run(tokens_of(5, 1), {{cache.get(), {5}}}),
+              network.run(tokens_of(5, 1), {{fresh.get(), {5}}})),
         "a run after a cancelled one");
 }
 
@@ -182,7 +184,7 @@ void test_faults() {
   for (const std::int32_t token : {-1, static_cast<std::int32_t>(kVocabulary)}) {
     std::string message;
     try {
-      network.run({1, token}, {{cache.get(), 2}});
+      network.run({1, token}, {{cache.get(), {2}}});
     } catch (const Error& error) {
       message = error.what();
     }

@@ -14,6 +14,14 @@ namespace {
 // In this order: each uses what stands before it.
 #include "reals.inl"
 
+#include "activations.inl"
+
+#include "cells.inl"
+
+#include "rows.inl"
+
+#include "depthwise.inl"
+
 #include "linear.inl"
 
 #include "attention.inl"
@@ -43,21 +51,17 @@ const Kernels kAmx = {
     "amx",
     tile_costs,
     Avx512Vnni::offset,
+    true,
     linear_tiles,
     attend<Avx512Vnni>,
+    depthwise,
     settle,
     split_planes,
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     compress_clip,
-    rms,
-    layer,
-    silu,
-    gelu_tanh,
-    add,
-    multiply,
-    rotate,
+    kRowKernels,
 };
 
 }  // namespace sangbo

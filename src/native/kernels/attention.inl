@@ -52,19 +52,21 @@ inline void put_levels(std::int32_t* p, Ints n) { store(p, n); }
 // Levels of the probabilities of one row, zeros up to `padded`; returns their sum.
 template <class Level>
 inline std::int64_t probabilities(const AttendTask& task, const std::int32_t* scores,
-                                  std::size_t visible, std::size_t padded, float* work,
-                                  Level* levels) {
+                                  const float* bias, std::size_t visible, std::size_t padded,
+                                  float* work, Level* levels) {
   const Floats scale = all(task.scale);
   float largest = -__builtin_inff();
   Floats top = all(largest);
   std::size_t i = 0;
   for (; i + kLanes <= visible; i += kLanes) {
-    const Floats s = __builtin_convertvector(load(scores + i), Floats) * scale;
+    Floats s = __builtin_convertvector(load(scores + i), Floats) * scale;
+    s = bias == nullptr ? s : s + load(bias + i);
     store(work + i, s);
     top = s > top ? s : top;
   }
   for (; i < visible; ++i) {
     work[i] = static_cast<float>(scores[i]) * task.scale;
+    work[i] = bias == nullptr ? work[i] : work[i] + bias[i];
     largest = work[i] > largest ? work[i] : largest;
   }
   for (std::size_t j = 0; j < kLanes; ++j) {
@@ -125,7 +127,8 @@ void attend_rows(AttendTask& task) {
     auto* levels = static_cast<Level*>(task.probabilities) + at;
     // The scores' own memory holds the reals: each eight is read before it is written.
     auto* work = reinterpret_cast<float*>(task.scores + at);
-    task.sums[r] = probabilities(task, task.scores + at, task.visible[r], padded, work, levels);
+    task.sums[r] = probabilities(task, task.scores + at, task.biases[r], task.visible[r], padded,
+                                 work, levels);
     rows[r] = levels;
   }
   const auto* values = static_cast<const Element*>(task.values);

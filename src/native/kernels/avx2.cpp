@@ -9,6 +9,14 @@ namespace {
 // In this order: each uses what stands before it.
 #include "reals.inl"
 
+#include "activations.inl"
+
+#include "cells.inl"
+
+#include "rows.inl"
+
+#include "depthwise.inl"
+
 #include "linear.inl"
 
 #include "attention.inl"
@@ -48,21 +56,17 @@ const Kernels kAvx2 = {
     "avx2",
     pair_costs,
     Avx2::offset,
+    false,
     linear<Avx2>,
     attend<Avx2>,
+    depthwise,
     settle,
     split_words,
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     clip,
-    rms,
-    layer,
-    silu,
-    gelu_tanh,
-    add,
-    multiply,
-    rotate,
+    kRowKernels,
 };
 
 }  // namespace sangbo

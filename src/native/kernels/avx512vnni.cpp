@@ -13,6 +13,14 @@ namespace {
 // In this order: each uses what stands before it.
 #include "reals.inl"
 
+#include "activations.inl"
+
+#include "cells.inl"
+
+#include "rows.inl"
+
+#include "depthwise.inl"
+
 #include "linear.inl"
 
 #include "attention.inl"
@@ -25,21 +33,17 @@ const Kernels kAvx512Vnni = {
     "avx512-vnni",
     byte_costs,
     Avx512Vnni::offset,
+    true,
     linear<Avx512Vnni>,
     attend<Avx512Vnni>,
+    depthwise,
     settle,
     split_planes,
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     clip,
-    rms,
-    layer,
-    silu,
-    gelu_tanh,
-    add,
-    multiply,
-    rotate,
+    kRowKernels,
 };
 
 }  // namespace sangbo

@@ -13,6 +13,14 @@ namespace {
 // In this order: each uses what stands before it.
 #include "reals.inl"
 
+#include "activations.inl"
+
+#include "cells.inl"
+
+#include "rows.inl"
+
+#include "depthwise.inl"
+
 #include "linear.inl"
 
 #include "attention.inl"
@@ -43,21 +51,17 @@ const Kernels kAvxVnni = {
     "avx-vnni",
     byte_costs,
     AvxVnni::offset,
+    true,
     linear<AvxVnni>,
     attend<AvxVnni>,
+    depthwise,
     settle,
     split_planes,
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     clip,
-    rms,
-    layer,
-    silu,
-    gelu_tanh,
-    add,
-    multiply,
-    rotate,
+    kRowKernels,
 };
 
 }  // namespace sangbo

@@ -66,6 +66,35 @@ struct LinearTask {
   std::size_t out_stride;
 };
 
+// A depthwise convolution of one output position: each channel is summed over its own taps.
+struct DepthwiseTask {
+  const std::int32_t* const* levels;  // of each tap, padded to 16 channels; null outside
+  const std::int32_t* weights;        // [tap][padded]
+  std::size_t groups;                 // groups of taps, each with its own scale
+  std::size_t taps;                   // of a group
+  std::size_t padded;                 // channels, a multiple of 16
+  const float* scales;                // [group][padded]
+  const float* minima;                // the same, or null
+  const float* bias;                  // [padded], or null
+  float threshold;
+};
+
+enum class Function : std::uint8_t {
+  kSilu,
+  kGelu,
+  kGeluTanh,
+  kQuickGelu,
+  kRelu,
+  kRelu6,
+  kLeakyRelu,
+  kHardswish,
+  kSigmoid,
+  kTanh,
+  kSqrt,
+};
+
+enum class Cell : std::uint8_t { kLstm, kGru, kSsru };
+
 // Up to 4 query rows of one key head against its cached keys and values.
 struct AttendTask {
   int rows;
@@ -78,6 +107,7 @@ struct AttendTask {
   const void* values;         // [size / 16][positions / 2][16][2]
   std::size_t values_stride;  // elements from one panel of values to the next
   float scale;                // of a score
+  const float* biases[4];     // what is added to the scores of each key, or null
   float inverse;              // of the probabilities' threshold
   std::int32_t highest;       // probability level
   float threshold;            // of the values
@@ -88,15 +118,40 @@ struct AttendTask {
   float* out[4];
 };
 
+// Reals between synaptic operations, in rows padded to a multiple of 16 (`padded`); see
+// docs/exactness.md for the order of their operations.
+struct RowKernels {
+  void (*rms)(const float* x, const float* weight, std::size_t count, float epsilon, float* y);
+  void (*layer)(const float* x, const float* weight, const float* bias, std::size_t count,
+                float epsilon, float* y);
+  void (*activate)(Function function, float slope, const float* x, std::size_t padded, float* y);
+  // Keeps the `chosen` largest where that is not 0.
+  void (*softmax)(const float* x, std::size_t count, std::size_t chosen, float* y);
+  void (*add)(const float* a, const float* b, std::size_t padded, float* y);
+  void (*multiply)(const float* a, const float* b, std::size_t padded, float* y);
+  void (*scale)(const float* a, float b, std::size_t padded, float* y);   // a·b
+  void (*divide)(const float* a, float b, std::size_t padded, float* y);  // a / b
+  void (*larger)(const float* a, const float* b, std::size_t padded, float* y);
+  void (*rotate)(const float* x, const float* cosine, const float* sine, std::size_t heads,
+                 std::size_t half, float* y);
+  // One step of a recurrent cell of `size` channels. x holds the row's own gates, u the state's
+  // share W·h + b (null for ssru), side by side; `state` is h, then c where the cell has one, each
+  // padded, before and after.
+  void (*cell)(Cell cell, const float* x, const float* u, std::size_t size, float* state, float* y);
+};
+
 struct Kernels {
   const char* name;
   const DigitCosts& (*digits)(std::size_t quads);  // for groups of so many fours of inputs
   int weight_offset;  // what packing adds to an 8-bit weight: 128 for unsigned bytes, else 0
+  bool planes;        // whether levels of two bytes lie as two planes of bytes
 
   // Fills out[rows][panels·16].
   void (*linear)(const LinearTask&, std::size_t first_panel, std::size_t last_panel,
                  std::size_t first_row, std::size_t last_row);
   void (*attend)(AttendTask&);
+  // Fills out[padded]; returns the largest Σ |n| of a channel, which must fit 32 bits.
+  std::uint32_t (*depthwise)(const DepthwiseTask&, float* out);
 
   // Levels of `count` reals (padded to 16, pads become 0); `inverse` has `count` values padded
   // alike, or one where `gains` is false. Returns false where a real is NaN or infinite.
@@ -120,16 +175,7 @@ struct Kernels {
   std::size_t (*clip)(const std::uint16_t* from, std::uint16_t bound, std::uint16_t* copy,
                       std::uint16_t* above);
 
-  // Reals, rows padded to a multiple of 16 (`padded`); see docs/exactness.md.
-  void (*rms)(const float* x, const float* weight, std::size_t count, float epsilon, float* y);
-  void (*layer)(const float* x, const float* weight, const float* bias, std::size_t count,
-                float epsilon, float* y);
-  void (*silu)(const float* x, std::size_t padded, float* y);
-  void (*gelu_tanh)(const float* x, std::size_t padded, float* y);
-  void (*add)(const float* a, const float* b, std::size_t padded, float* y);
-  void (*multiply)(const float* a, const float* b, std::size_t padded, float* y);
-  void (*rotate)(const float* x, const float* cosine, const float* sine, std::size_t heads,
-                 std::size_t half, float* y);
+  RowKernels reals;
 };
 
 // The float32 that a float16 stands for.

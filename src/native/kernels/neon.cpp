@@ -9,6 +9,14 @@ namespace {
 // In this order: each uses what stands before it.
 #include "reals.inl"
 
+#include "activations.inl"
+
+#include "cells.inl"
+
+#include "rows.inl"
+
+#include "depthwise.inl"
+
 #include "linear.inl"
 
 #include "attention.inl"
@@ -139,21 +147,17 @@ const Kernels kNeonDotprod = {
     "neon-dotprod",
     byte_costs,
     Neon::offset,
+    true,
     linear<Neon>,
     attend<Neon>,
+    depthwise,
     settle,
     split_planes,
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     clip,
-    rms,
-    layer,
-    silu,
-    gelu_tanh,
-    add,
-    multiply,
-    rotate,
+    kRowKernels,
 };
 
 }  // namespace sangbo

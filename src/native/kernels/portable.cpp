@@ -7,6 +7,14 @@ namespace {
 // In this order: each uses what stands before it.
 #include "reals.inl"
 
+#include "activations.inl"
+
+#include "cells.inl"
+
+#include "rows.inl"
+
+#include "depthwise.inl"
+
 #include "linear.inl"
 
 #include "attention.inl"
@@ -95,21 +103,17 @@ const Kernels kPortable = {
     "portable",
     byte_costs,
     Plain::offset,
+    true,
     linear<Plain>,
     attend<Plain>,
+    depthwise,
     settle,
     split_planes,
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     clip,
-    rms,
-    layer,
-    silu,
-    gelu_tanh,
-    add,
-    multiply,
-    rotate,
+    kRowKernels,
 };
 
 }  // namespace sangbo

@@ -55,22 +55,6 @@ inline Floats exponential(Floats x) {
   return x < all(-87.0F) ? all(0.0F) : result;
 }
 
-void silu(const float* x, std::size_t padded, float* y) {
-  for (std::size_t i = 0; i < padded; i += kLanes) {
-    const Floats v = load(x + i);
-    store(y + i, v / (all(1.0F) + exponential(-v)));
-  }
-}
-
-void gelu_tanh(const float* x, std::size_t padded, float* y) {
-  for (std::size_t i = 0; i < padded; i += kLanes) {
-    const Floats v = load(x + i);
-    const Floats cubic = ((v * v) * v) * all(0.044715F);
-    const Floats u = (v + cubic) * all(1.5957691216F);
-    store(y + i, v / (all(1.0F) + exponential(-u)));
-  }
-}
-
 void add(const float* a, const float* b, std::size_t padded, float* y) {
   for (std::size_t i = 0; i < padded; i += kLanes) {
     store(y + i, load(a + i) + load(b + i));
@@ -80,6 +64,26 @@ void add(const float* a, const float* b, std::size_t padded, float* y) {
 void multiply(const float* a, const float* b, std::size_t padded, float* y) {
   for (std::size_t i = 0; i < padded; i += kLanes) {
     store(y + i, load(a + i) * load(b + i));
+  }
+}
+
+void scale(const float* a, float b, std::size_t padded, float* y) {
+  for (std::size_t i = 0; i < padded; i += kLanes) {
+    store(y + i, load(a + i) * all(b));
+  }
+}
+
+void divide(const float* a, float b, std::size_t padded, float* y) {
+  for (std::size_t i = 0; i < padded; i += kLanes) {
+    store(y + i, load(a + i) / all(b));
+  }
+}
+
+void larger(const float* a, const float* b, std::size_t padded, float* y) {
+  for (std::size_t i = 0; i < padded; i += kLanes) {
+    const Floats v = load(a + i);
+    const Floats w = load(b + i);
+    store(y + i, w > v ? w : v);
   }
 }
 

@@ -10,22 +10,20 @@ namespace {
 
 class Attention final : public Job {
  public:
-  Attention(ValueId output, ValueId query, std::size_t layer, const CacheShape& cache,
-            const Program::AttentionShape& shape)
+  Attention(ValueId output, ValueId query, const KeySource& source, const AttentionShape& shape)
       : output_(output),
         query_(query),
-        layer_(layer),
-        cache_(cache),
+        source_(source),
         shape_(shape),
         group_(shape.heads / shape.key_heads) {}
 
   // Items are tiles of up to 4 queries of one key head and one sequence.
   [[nodiscard]] std::size_t items(const Run& run) const override {
     std::size_t count = 0;
-    for (const Segment& segment : run.segments()) {
-      count += tiles(segment, width(run)) * shape_.key_heads;
+    for (std::size_t s = 0; s < sequences(run); ++s) {
+      count += tiles(run, s, width(run));
     }
-    return count;
+    return count * shape_.key_heads;
   }
 
   [[nodiscard]] std::size_t grain(const Run& run) const override {
@@ -35,15 +33,15 @@ class Attention final : public Job {
   void run(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
     const std::size_t queries = width(run);
     const Tallies tallies{run.tally(thread, output_, 0), run.tally(thread, output_, 1)};
-    for (std::size_t item = first; item < last; ++item) {
-      std::size_t at = item;
-      std::size_t segment = 0;
-      std::size_t count = tiles(run.segments()[0], queries);
+    std::size_t at = first;
+    std::size_t number = 0;
+    std::size_t count = tiles(run, 0, queries);
+    for (std::size_t item = first; item < last; ++item, ++at) {
       while (at >= count * shape_.key_heads) {
         at -= count * shape_.key_heads;
-        count = tiles(run.segments()[++segment], queries);
+        count = tiles(run, ++number, queries);
       }
-      tile(run, thread, segment, at / count, at % count * queries, queries, tallies);
+      tile(run, thread, sequence(run, number), at / count, at % count * queries, queries, tallies);
     }
   }
 
@@ -55,27 +53,72 @@ class Attention final : public Job {
     Tally* probabilities;
   };
 
+  // Queries of one sequence, and the keys that they see.
+  struct Sequence {
+    std::size_t first_row;
+    std::size_t rows;
+    std::size_t before;  // number of the first row in its sequence
+    std::size_t length;  // rows of keys
+    KeyRows keys;
+    Largest largest;  // |level| of keys and values, or bounds of it
+  };
+
+  [[nodiscard]] Axis queries(const Run& run) const {
+    return run.program().value(query_).domain.axis;
+  }
+  [[nodiscard]] std::size_t sequences(const Run& run) const {
+    return source_.cached ? run.segments().size() : run.entries(queries(run));
+  }
+  [[nodiscard]] std::size_t rows_of(const Run& run, std::size_t number) const {
+    return source_.cached ? run.segments()[number].rows[queries(run)]
+                          : run.program().value(query_).domain.each;
+  }
+
+  [[nodiscard]] Sequence sequence(const Run& run, std::size_t number) const {
+    Sequence found{};
+    found.rows = rows_of(run, number);
+    if (source_.cached) {
+      const Segment& of = run.segments()[number];
+      const Axis axis = source_.domain.axis;
+      found.first_row = run.first_row(number, queries(run));
+      found.before = of.cache->length(queries(run));
+      found.length = (of.cache->length(axis) + of.rows[axis]) * source_.domain.each;
+      const Cache::Keys& keys = of.cache->keys(source_.index);
+      found.keys = keys.rows();
+      found.largest = {keys.largest_key.load(std::memory_order_relaxed),
+                       keys.largest_value.load(std::memory_order_relaxed)};
+      return found;
+    }
+    found.first_row = number * found.rows;
+    found.length = source_.domain.each;
+    found.keys = {run.at<std::byte>(source_.keys, number),
+                  run.at<std::byte>(source_.values, number), round_up(found.length, kPanel)};
+    const auto* largest = run.at<Largest>(source_.largest, number * found.length);
+    for (std::size_t row = 0; row < found.length; ++row) {
+      found.largest.key = std::max(found.largest.key, largest[row].key);
+      found.largest.value = std::max(found.largest.value, largest[row].value);
+    }
+    return found;
+  }
+
   // Queries of a tile: fewer than 4 only where there would be too few tiles to share out.
   [[nodiscard]] std::size_t width(const Run& run) const {
-    const std::size_t queries = run.rows(0) * shape_.heads;
+    const std::size_t queries = run.rows(run.program().value(query_).domain) * shape_.heads;
     return queries < 16 * run.threads() && run.threads() > 1 ? 1 : 4;
   }
 
-  [[nodiscard]] std::size_t tiles(const Segment& segment, std::size_t queries) const {
-    return round_up(segment.rows * group_, queries) / queries;
+  [[nodiscard]] std::size_t tiles(const Run& run, std::size_t number, std::size_t queries) const {
+    return round_up(rows_of(run, number) * group_, queries) / queries;
   }
 
-  void tile(Run& run, unsigned thread, std::size_t segment, std::size_t head, std::size_t first,
+  void tile(Run& run, unsigned thread, const Sequence& of, std::size_t head, std::size_t first,
             std::size_t queries, const Tallies& tallies) const {
-    const Segment& of = run.segments()[segment];
-    Cache& cache = *of.cache;
-    const Cache::Layer& layer = cache.layer(layer_);
-    const std::size_t length = cache.length() + of.rows;
-    const std::size_t stride = round_up(length, kPanel);
-    const std::size_t size = round_up(cache_.size, kPanel);
+    const KeyShape& keys = source_.shape;
+    const std::size_t stride = round_up(of.length, kPanel);
+    const std::size_t size = round_up(keys.size, kPanel);
     const std::size_t last = std::min(first + queries, of.rows * group_);
     const auto levels_of = [&](std::size_t at) {
-      return run.plain_levels(query_, run.first_row(segment) + at / group_) + channel_of(head, at);
+      return run.plain_levels(query_, of.first_row + at / group_) + channel_of(head, at);
     };
     std::int64_t reach = 0;
     std::int32_t largest = shape_.highest;
@@ -85,22 +128,22 @@ class Attention final : public Job {
       largest = std::max(largest, most);
     }
     constexpr std::int32_t kShort = std::numeric_limits<std::int16_t>::max();
-    const bool wide = cache_.element == 4 || largest > kShort;
+    const bool wide = keys.element == 4 || largest > kShort;
     const std::size_t element = wide ? sizeof(std::int32_t) : sizeof(std::int16_t);
-    std::byte* memory = run.scratch(thread, 4 * (stride * (4 + element) + size * element));
+    std::byte* memory = run.scratch(thread, 4 * (stride * (8 + element) + size * element));
     AttendTask task{};
     task.scores = reinterpret_cast<std::int32_t*>(memory);
     std::byte* levels = memory + 4 * stride * sizeof(std::int32_t);
     task.probabilities = levels;
     std::byte* query = levels + 4 * stride * element;
+    auto* biases = reinterpret_cast<float*>(query + 4 * size * element);
     task.stride = stride;
-    task.element = cache_.element;
+    task.element = keys.element;
     task.wide = wide;
-    task.size = cache_.size;
-    const auto bytes = static_cast<std::size_t>(cache_.element);
-    task.keys = layer.keys.data() + head * cache.key_stride(cache_) * bytes;
-    task.values = layer.values.data() + head * cache.value_stride(cache_) * bytes;
-    task.values_stride = cache.padded() * kPanel;
+    task.size = keys.size;
+    task.keys = of.keys.keys + head * keys.key_stride(of.keys.padded) * keys.bytes();
+    task.values = of.keys.values + head * keys.value_stride(of.keys.padded) * keys.bytes();
+    task.values_stride = of.keys.padded * kPanel;
     task.scale = shape_.scale;
     task.inverse = shape_.inverse;
     task.highest = shape_.highest;
@@ -108,30 +151,38 @@ class Attention final : public Job {
     for (std::size_t at = first; at < last; ++at, ++task.rows) {
       const std::size_t row = at / group_;
       const std::int32_t* from = levels_of(at);
-      const std::size_t visible = shape_.causal ? cache.length() + row + 1 : length;
+      const std::size_t visible = shape_.causal ? of.before + row + 1 : of.length;
       copy_query(from, query, wide);
       task.queries[task.rows] = query;
       task.visible[task.rows] = visible;
-      task.out[task.rows] = run.reals(output_, run.first_row(segment) + row) + channel_of(head, at);
+      task.out[task.rows] = run.reals(output_, of.first_row + row) + channel_of(head, at);
       query += size * element;
+      if (!shape_.distances.empty()) {
+        task.biases[task.rows] = biases;
+        bias(head * group_ + at % group_, of.before + row, visible, biases);
+        biases += stride;
+      }
       if (tallies.queries != nullptr) {
-        tallies.queries->add(run.kernels(), from, cache_.size, visible);
+        tallies.queries->add(run.kernels(), from, keys.size, visible);
+        if (head == 0 && at % group_ == 0) {
+          run.add_total(output_, visible);
+        }
       }
     }
     run.kernels().attend(task);
-    finish(run, task, layer, reach, tallies);
+    finish(run, task, of.largest, reach, tallies);
   }
 
   // First channel of a query, numbered row by row among those of one key head.
   [[nodiscard]] std::size_t channel_of(std::size_t head, std::size_t query) const {
-    return (head * group_ + query % group_) * cache_.size;
+    return (head * group_ + query % group_) * source_.shape.size;
   }
 
   // Σ |n| and the largest |n| of one query.
   [[nodiscard]] std::pair<std::int64_t, std::int32_t> reach_of(const std::int32_t* levels) const {
     std::int64_t sum = 0;
     std::int32_t most = 0;
-    for (std::size_t c = 0; c < cache_.size; ++c) {
+    for (std::size_t c = 0; c < source_.shape.size; ++c) {
       const std::int32_t magnitude = levels[c] < 0 ? -levels[c] : levels[c];
       sum += magnitude;
       most = std::max(most, magnitude);
@@ -141,9 +192,10 @@ class Attention final : public Job {
 
   // Copies a query, with a zero behind it where its size is odd.
   void copy_query(const std::int32_t* from, std::byte* to, bool wide) const {
-    const std::size_t end = cache_.size + cache_.size % 2;
+    const std::size_t size = source_.shape.size;
+    const std::size_t end = size + size % 2;
     for (std::size_t c = 0; c < end; ++c) {
-      const std::int32_t n = c < cache_.size ? from[c] : 0;
+      const std::int32_t n = c < size ? from[c] : 0;
       if (wide) {
         reinterpret_cast<std::int32_t*>(to)[c] = n;
       } else {
@@ -152,14 +204,24 @@ class Attention final : public Job {
     }
   }
 
-  void finish(Run& run, const AttendTask& task, const Cache::Layer& layer, std::int64_t reach,
+  // b_h(j − i) of a query i and each key j that it sees.
+  void bias(std::size_t head, std::size_t query, std::size_t visible, float* to) const {
+    const std::size_t columns = shape_.distances.size() / shape_.heads;
+    const auto most = static_cast<std::int64_t>(columns / 2);
+    const float* table = shape_.distances.data() + head * columns + most;
+    for (std::size_t key = 0; key < visible; ++key) {
+      const auto distance = static_cast<std::int64_t>(key) - static_cast<std::int64_t>(query);
+      to[key] = table[std::clamp(distance, -most, most)];
+    }
+  }
+
+  void finish(Run& run, const AttendTask& task, const Largest& largest, std::int64_t reach,
               const Tallies& tallies) const {
     constexpr std::int64_t kLimit = std::int64_t{1} << 31;
-    bool fits = reach * layer.largest_key.load(std::memory_order_relaxed) < kLimit;
-    const std::int64_t value = layer.largest_value.load(std::memory_order_relaxed);
+    bool fits = reach * largest.key < kLimit;
     for (int r = 0; r < task.rows; ++r) {
       const std::size_t at = static_cast<std::size_t>(r) * task.stride;
-      fits = fits && task.sums[r] * value < kLimit;
+      fits = fits && task.sums[r] * largest.value < kLimit;
       if (tallies.probabilities == nullptr) {
         continue;
       }
@@ -178,17 +240,51 @@ class Attention final : public Job {
 
   ValueId output_;
   ValueId query_;
-  std::size_t layer_;
-  CacheShape cache_;
-  Program::AttentionShape shape_;
+  KeySource source_;
+  AttentionShape shape_;
   std::size_t group_;
+};
+
+class Append final : public RowOperation {
+ public:
+  Append(ValueId key, ValueId value, const KeySource& source)
+      : key_(key), value_(value), source_(source) {}
+
+  void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
+    const auto [axis, each] = source_.domain;
+    for (std::size_t row = first; row < last; ++row) {
+      const std::int32_t* key = run.plain_levels(key_, row);
+      const std::int32_t* value = run.plain_levels(value_, row);
+      const std::size_t entry = row / each;
+      if (source_.cached) {
+        const std::size_t number = run.segment_of(entry, axis);
+        Cache& cache = *run.segments()[number].cache;
+        const std::size_t at = cache.length(axis) + entry - run.first_row(number, axis);
+        cache.write(source_.index, at * each + row % each, key, value);
+      } else {
+        const KeyRows to{run.at<std::byte>(source_.keys, entry),
+                         run.at<std::byte>(source_.values, entry), round_up(each, kPanel)};
+        *run.at<Largest>(source_.largest, row) =
+            write_keys(source_.shape, to, row % each, key, value);
+      }
+    }
+  }
+
+ private:
+  ValueId key_;
+  ValueId value_;
+  KeySource source_;
 };
 
 }  // namespace
 
-std::unique_ptr<Job> make_attention(ValueId output, ValueId query, std::size_t layer,
-                                    const CacheShape& cache, const Program::AttentionShape& shape) {
-  return std::make_unique<Attention>(output, query, layer, cache, shape);
+std::unique_ptr<RowOperation> make_append(ValueId key, ValueId value, const KeySource& source) {
+  return std::make_unique<Append>(key, value, source);
+}
+
+std::unique_ptr<Job> make_attention(ValueId output, ValueId query, const KeySource& source,
+                                    const AttentionShape& shape) {
+  return std::make_unique<Attention>(output, query, source, shape);
 }
 
 }  // namespace sangbo

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "../run.hpp"
+#include "encode.hpp"
 #include "jobs.hpp"
 #include "rows.hpp"
 
@@ -10,13 +11,13 @@ namespace {
 class Linear final : public Job {
  public:
   Linear(ValueId output, ValueId input, std::size_t encoding, const PackedWeight& weight,
-         float threshold, const std::vector<float>& bias)
+         const LinearShape& shape)
       : output_(output),
         input_(input),
         encoding_(encoding),
         weight_(weight),
-        threshold_(threshold),
-        bias_(padded(bias)) {}
+        threshold_(shape.threshold),
+        bias_(padded(shape.bias)) {}
 
   // Items are panels of outputs, once for each block of rows that fits a core's cache.
   [[nodiscard]] std::size_t items(const Run& run) const override {
@@ -38,14 +39,7 @@ class Linear final : public Job {
     }
     LinearTask task{};
     weight_.fill(task);
-    task.levels.low = run.at<std::int8_t>(e.low, 0);
-    task.levels.low_stride = run.program().place(e.low).bytes;
-    task.levels.extras = run.at<Extra>(e.extras, 0);
-    task.levels.extras_stride = run.program().place(e.extras).bytes / sizeof(Extra);
-    task.levels.extra_counts = run.at<std::uint32_t>(e.extra_counts, 0);
-    task.levels.sums = run.at<std::int32_t>(e.sums, 0);
-    task.levels.sums_stride = e.groups;
-    task.levels.low_bits = run.low_bits(e);
+    task.levels = run.levels(e);
     task.bias = bias_.empty() ? nullptr : bias_.data();
     task.threshold = threshold_;
     task.out = run.reals(output_, 0);
@@ -68,9 +62,8 @@ class Linear final : public Job {
   }
 
   void check(Run& run, const Encoding& e, std::size_t rows) const {
-    const std::int64_t largest = weight_.bits() == 4 ? 15 : 127;
     for (std::size_t row = 0; row < rows; ++row) {
-      if (*run.at<std::int64_t>(e.magnitudes, row) * largest >= std::int64_t{1} << 31) {
+      if (!fits(*run.at<std::int64_t>(e.magnitudes, row), weight_.bits())) {
         run.fail(Fault::kAccumulator, output_);
       }
     }
@@ -87,9 +80,8 @@ class Linear final : public Job {
 }  // namespace
 
 std::unique_ptr<Job> make_linear(ValueId output, ValueId input, std::size_t encoding,
-                                 const PackedWeight& weight, float threshold,
-                                 const std::vector<float>& bias) {
-  return std::make_unique<Linear>(output, input, encoding, weight, threshold, bias);
+                                 const PackedWeight& weight, const LinearShape& shape) {
+  return std::make_unique<Linear>(output, input, encoding, weight, shape);
 }
 
 }  // namespace sangbo

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "../run.hpp"
+#include "encode.hpp"
 #include "rows.hpp"
 
 namespace sangbo {
@@ -23,9 +24,10 @@ class Neuron final : public RowOperation {
     const std::size_t widest = longest_encoding(value);
     auto* scratch = reinterpret_cast<std::int32_t*>(
         run.scratch(thread, (width + widest) * sizeof(std::int32_t)));
-    Tally* tally = run.tally(thread, output_);
+    const bool counted = run.tally(thread, output_) != nullptr;
     for (std::size_t row = first; row < last; ++row) {
       std::int32_t* levels = value.place >= 0 ? run.plain_levels(output_, row) : scratch;
+      Tally* tally = counted ? run.tally(thread, output_, class_of(value, row)) : nullptr;
       if (tally != nullptr) {
         tally->expect(value.channels);
       }
@@ -37,47 +39,32 @@ class Neuron final : public RowOperation {
       if (tally != nullptr) {
         tally->add(run.kernels(), levels, value.channels);
       }
-      for (const Encoding& encoding : value.encodings) {
-        encode(run, encoding, row, levels, scratch + width);
+      for (const Encoding& e : value.encodings) {
+        *run.at<std::int64_t>(e.magnitudes, row) =
+            encode(run.kernels(), e.layout, run.low_bits(e), run.program().digits(e.digits),
+                   run.samples(row), levels, scratch + width, run.encoded(e, row));
       }
     }
-    if (tally != nullptr && last - first >= kManyRows) {
-      tally->settle_rows(run.kernels());
+    if (counted && last - first >= kManyRows) {
+      for (std::size_t c = 0; c < value.tallies; ++c) {
+        run.tally(thread, output_, c)->settle_rows(run.kernels());
+      }
     }
   }
 
  private:
   static constexpr std::size_t kManyRows = 8;
 
+  static std::size_t class_of(const Value& value, std::size_t row) {
+    return value.classes.empty() ? 0 : value.classes[row % value.domain.each];
+  }
+
   static std::size_t longest_encoding(const Value& value) {
     std::size_t longest = 0;
     for (const Encoding& encoding : value.encodings) {
-      longest = std::max(longest, encoding.padded());
+      longest = std::max(longest, encoding.layout.padded());
     }
     return longest;
-  }
-
-  static void encode(Run& run, const Encoding& e, std::size_t row, const std::int32_t* levels,
-                     std::int32_t* spread) {
-    const Kernels& kernels = run.kernels();
-    *run.at<std::int64_t>(e.magnitudes, row) =
-        kernels.total(levels, e.groups, e.group, run.at<std::int32_t>(e.sums, row));
-    const std::size_t group = padded_group(e.group);
-    const std::int32_t* source = levels;  // rows end in zeros, up to a multiple of 16
-    if (group != e.group && e.groups > 1) {
-      for (std::size_t g = 0; g < e.groups; ++g) {
-        std::copy_n(levels + g * e.group, e.group, spread + g * group);
-        std::fill_n(spread + g * group + e.group, group - e.group, 0);
-      }
-      source = spread;
-    }
-    if (run.samples(row)) {
-      run.program().digits(e.digits).sample(source, e.padded());
-    }
-    const std::size_t extras =
-        kernels.split(source, e.padded(), run.low_bits(e), run.at<std::int8_t>(e.low, row),
-                      run.at<Extra>(e.extras, row));
-    *run.at<std::uint32_t>(e.extra_counts, row) = static_cast<std::uint32_t>(extras);
   }
 
   ValueId output_;

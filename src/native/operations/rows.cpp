@@ -20,7 +20,7 @@ class Norm final : public RowOperation {
         epsilon_(epsilon) {}
 
   void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
-    const Kernels& kernels = run.kernels();
+    const RowKernels& kernels = run.kernels().reals;
     for (std::size_t row = first; row < last; ++row) {
       const float* x = run.reals(input_, row);
       float* y = run.reals(output_, row);
@@ -45,19 +45,88 @@ class Norm final : public RowOperation {
 
 class Activation final : public RowOperation {
  public:
-  Activation(ValueId output, ValueId input, bool gelu)
-      : output_(output), input_(input), gelu_(gelu) {}
+  Activation(ValueId output, ValueId input, Function function, float slope)
+      : output_(output), input_(input), function_(function), slope_(slope) {}
 
   void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
-    const auto apply = gelu_ ? run.kernels().gelu_tanh : run.kernels().silu;
     const std::size_t width = run.program().value(output_).padded();
-    apply(run.reals(input_, first), (last - first) * width, run.reals(output_, first));
+    run.kernels().reals.activate(function_, slope_, run.reals(input_, first),
+                                 (last - first) * width, run.reals(output_, first));
   }
 
  private:
   ValueId output_;
   ValueId input_;
-  bool gelu_;
+  Function function_;
+  float slope_;
+};
+
+class Softmax final : public RowOperation {
+ public:
+  Softmax(ValueId output, ValueId input, std::size_t chosen)
+      : output_(output), input_(input), chosen_(chosen) {}
+
+  void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
+    const std::size_t count = run.program().value(output_).channels;
+    for (std::size_t row = first; row < last; ++row) {
+      run.kernels().reals.softmax(run.reals(input_, row), count, chosen_, run.reals(output_, row));
+    }
+  }
+
+ private:
+  ValueId output_;
+  ValueId input_;
+  std::size_t chosen_;
+};
+
+class Affine final : public RowOperation {
+ public:
+  Affine(ValueId output, ValueId input, const std::vector<float>& weight,
+         const std::vector<float>& bias, std::size_t channels)
+      : output_(output),
+        input_(input),
+        weight_(padded(weight, channels)),
+        bias_(padded(bias, channels)) {}
+
+  void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
+    const RowKernels& kernels = run.kernels().reals;
+    const std::size_t width = run.program().value(output_).padded();
+    for (std::size_t row = first; row < last; ++row) {
+      const float* x = run.reals(input_, row);
+      float* y = run.reals(output_, row);
+      if (!weight_.empty()) {
+        kernels.multiply(x, weight_.data() + row * width % weight_.size(), width, y);
+        x = y;
+      }
+      if (!bias_.empty()) {
+        kernels.add(x, bias_.data() + row * width % bias_.size(), width, y);
+      } else if (weight_.empty()) {
+        std::copy_n(x, width, y);
+      }
+    }
+  }
+
+ private:
+  ValueId output_;
+  ValueId input_;
+  std::vector<float> weight_;
+  std::vector<float> bias_;
+};
+
+class Padding final : public RowOperation {
+ public:
+  Padding(ValueId output, std::size_t place) : output_(output), place_(place) {}
+
+  void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
+    const Value& value = run.program().value(output_);
+    for (std::size_t row = first; row < last; ++row) {
+      std::copy_n(run.at<float>(place_, row), value.channels, run.reals(output_, row));
+    }
+  }
+
+ private:
+  ValueId output_;
+  std::size_t place_;
 };
 
 class Binary final : public RowOperation {
@@ -66,7 +135,8 @@ class Binary final : public RowOperation {
       : output_(output), left_(left), right_(right), multiply_(multiply) {}
 
   void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
-    const auto apply = multiply_ ? run.kernels().multiply : run.kernels().add;
+    const RowKernels& kernels = run.kernels().reals;
+    const auto apply = multiply_ ? kernels.multiply : kernels.add;
     const std::size_t width = run.program().value(output_).padded();
     apply(run.reals(left_, first), run.reals(right_, first), (last - first) * width,
           run.reals(output_, first));
@@ -77,6 +147,25 @@ class Binary final : public RowOperation {
   ValueId left_;
   ValueId right_;
   bool multiply_;
+};
+
+class Scaling final : public RowOperation {
+ public:
+  Scaling(ValueId output, ValueId left, ValueId right)
+      : output_(output), left_(left), right_(right) {}
+
+  void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
+    const std::size_t width = run.program().value(output_).padded();
+    for (std::size_t row = first; row < last; ++row) {
+      run.kernels().reals.scale(run.reals(left_, row), *run.reals(right_, row), width,
+                                run.reals(output_, row));
+    }
+  }
+
+ private:
+  ValueId output_;
+  ValueId left_;
+  ValueId right_;
 };
 
 class Rotary final : public RowOperation {
@@ -94,8 +183,8 @@ class Rotary final : public RowOperation {
         continue;
       }
       const std::size_t at = static_cast<std::size_t>(position) * half;
-      run.kernels().rotate(run.reals(input_, row), tables_.cosine + at, tables_.sine + at, heads_,
-                           half, run.reals(output_, row));
+      run.kernels().reals.rotate(run.reals(input_, row), tables_.cosine + at, tables_.sine + at,
+                                 heads_, half, run.reals(output_, row));
     }
   }
 
@@ -131,31 +220,18 @@ class Select final : public RowOperation {
   ValueId rows_;
 };
 
-class Append final : public RowOperation {
- public:
-  Append(ValueId key, ValueId value, std::size_t layer) : key_(key), value_(value), layer_(layer) {}
-
-  void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
-    for (std::size_t row = first; row < last; ++row) {
-      const Run::Where& where = run.where(row);
-      run.segments()[where.segment].cache->write(
-          layer_, where.position, run.plain_levels(key_, row), run.plain_levels(value_, row));
-    }
-  }
-
- private:
-  ValueId key_;
-  ValueId value_;
-  std::size_t layer_;
-};
-
 }  // namespace
+
+void Chain::add(std::unique_ptr<RowOperation> operation) {
+  block_ = std::max(block_, operation->block());
+  operations_.push_back(std::move(operation));
+}
 
 std::size_t Chain::items(const Run& run) const { return run.rows(domain_); }
 
 std::size_t Chain::grain(const Run& run) const {
   // Enough blocks to share out, each small enough to stay in a core's own cache.
-  return std::clamp<std::size_t>(run.rows(domain_) / (4 * run.threads()), 1, 16);
+  return std::clamp<std::size_t>(run.rows(domain_) / (4 * run.threads()), 1, block_);
 }
 
 void Chain::run(Run& run, unsigned thread, std::size_t first, std::size_t last) const {
@@ -174,8 +250,27 @@ std::unique_ptr<RowOperation> make_norm(ValueId output, ValueId input, bool laye
   return std::make_unique<Norm>(output, input, layer, weight, bias, epsilon);
 }
 
-std::unique_ptr<RowOperation> make_activation(ValueId output, ValueId input, bool gelu) {
-  return std::make_unique<Activation>(output, input, gelu);
+std::unique_ptr<RowOperation> make_padding(ValueId output, std::size_t place) {
+  return std::make_unique<Padding>(output, place);
+}
+
+std::unique_ptr<RowOperation> make_activation(ValueId output, ValueId input, Function function,
+                                              float slope) {
+  return std::make_unique<Activation>(output, input, function, slope);
+}
+
+std::unique_ptr<RowOperation> make_softmax(ValueId output, ValueId input, std::size_t chosen) {
+  return std::make_unique<Softmax>(output, input, chosen);
+}
+
+std::unique_ptr<RowOperation> make_affine(ValueId output, ValueId input,
+                                          const std::vector<float>& weight,
+                                          const std::vector<float>& bias, std::size_t channels) {
+  return std::make_unique<Affine>(output, input, weight, bias, channels);
+}
+
+std::unique_ptr<RowOperation> make_scaling(ValueId output, ValueId left, ValueId right) {
+  return std::make_unique<Scaling>(output, left, right);
 }
 
 std::unique_ptr<RowOperation> make_binary(ValueId output, ValueId left, ValueId right,
@@ -188,8 +283,13 @@ std::unique_ptr<RowOperation> make_rotary(ValueId output, ValueId input, ValueId
   return std::make_unique<Rotary>(output, input, positions, tables, heads);
 }
 
-std::unique_ptr<RowOperation> make_append(ValueId key, ValueId value, std::size_t layer) {
-  return std::make_unique<Append>(key, value, layer);
+std::vector<float> padded(const std::vector<float>& from, std::size_t channels) {
+  const std::size_t width = round_up(channels, kPanel);
+  std::vector<float> to(from.size() / channels * width);
+  for (std::size_t row = 0; row * channels < from.size(); ++row) {
+    std::copy_n(from.data() + row * channels, channels, to.data() + row * width);
+  }
+  return to;
 }
 
 std::vector<float> padded(const std::vector<float>& from) {

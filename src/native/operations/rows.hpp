@@ -11,18 +11,21 @@ namespace sangbo {
 
 class Chain final : public Job {
  public:
-  explicit Chain(std::size_t domain) : domain_(domain) {}
-  void add(std::unique_ptr<RowOperation> operation) { operations_.push_back(std::move(operation)); }
+  explicit Chain(Domain domain) : domain_(domain) {}
+  void add(std::unique_ptr<RowOperation> operation);
 
   [[nodiscard]] std::size_t items(const Run& run) const override;
   [[nodiscard]] std::size_t grain(const Run& run) const override;
   void run(Run& run, unsigned thread, std::size_t first, std::size_t last) const override;
 
  private:
-  std::size_t domain_;
+  Domain domain_;
+  std::size_t block_ = 1;
   std::vector<std::unique_ptr<RowOperation>> operations_;
 };
 
+// Copies rows of an input as they are given from `place`.
+std::unique_ptr<RowOperation> make_padding(ValueId output, std::size_t place);
 std::unique_ptr<RowOperation> make_embedding(ValueId output, ValueId index,
                                              const PackedWeight& weight);
 std::unique_ptr<RowOperation> make_table(ValueId output, ValueId index, const StoredWeight& stored);
@@ -33,15 +36,22 @@ std::unique_ptr<RowOperation> make_neuron(ValueId output, ValueId input,
 std::unique_ptr<RowOperation> make_norm(ValueId output, ValueId input, bool layer,
                                         const std::vector<float>& weight,
                                         const std::vector<float>& bias, float epsilon);
-std::unique_ptr<RowOperation> make_activation(ValueId output, ValueId input, bool gelu);
+std::unique_ptr<RowOperation> make_activation(ValueId output, ValueId input, Function function,
+                                              float slope);
+std::unique_ptr<RowOperation> make_softmax(ValueId output, ValueId input, std::size_t chosen);
+std::unique_ptr<RowOperation> make_affine(ValueId output, ValueId input,
+                                          const std::vector<float>& weight,
+                                          const std::vector<float>& bias, std::size_t channels);
 std::unique_ptr<RowOperation> make_binary(ValueId output, ValueId left, ValueId right,
                                           bool multiply);
+// All channels of a row times the one channel of another.
+std::unique_ptr<RowOperation> make_scaling(ValueId output, ValueId left, ValueId right);
 std::unique_ptr<RowOperation> make_rotary(ValueId output, ValueId input, ValueId positions,
                                           const RotaryTables& tables, std::size_t heads);
-// Writes rows of keys and values into their sequences' caches.
-std::unique_ptr<RowOperation> make_append(ValueId key, ValueId value, std::size_t layer);
 
-// `from` with zeros behind it, a multiple of 16 long.
+// Rows of `channels` values, one behind the other, with zeros behind each, a multiple of 16 long.
+std::vector<float> padded(const std::vector<float>& from, std::size_t channels);
+// One such row.
 std::vector<float> padded(const std::vector<float>& from);
 
 }  // namespace sangbo

@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sangbo import _native
-from sangbo.graph import Attention, Graph, Linear, Neuron
+from sangbo.graph import (
+    Attention,
+    Convolution,
+    Dimension,
+    Graph,
+    Linear,
+    Neuron,
+    Recurrent,
+    Weight,
+)
 from sangbo.ledger import Histogram, Ledger, SynapticCount
 
 _FIELDS = frozenset({"samples", "neurons", "operations"})
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where native counts have what a ledger needs.
+
+    Attributes:
+        axes: the axes whose rows are counted, the main one first; sums of operations follow them.
+        tallies: the first tally of each operation that has some.
+        totals: which sum is the operation's: of attention, the keys that rows see; of gated linear
+            operations, the rows that were computed.
+        classes: neuron layers whose levels are in several tallies. For each of these, how many
+            targets a level has in each convolution.
+    """
+
+    axes: Sequence[Dimension]
+    tallies: Mapping[str, int]
+    totals: Mapping[str, int]
+    classes: Mapping[str, Sequence[Mapping[str, int]]]
+
+
 class NativeLedger(Ledger):
     """A ledger whose latest counts stay in native memory until one of its fields is read."""
 
-    __slots__ = ("_tallies", "counts", "graph")
+    __slots__ = ("_places", "counts", "graph")
 
-    def __init__(self, graph: Graph, counts: _native.Counts, tallies: Mapping[str, int]) -> None:
+    def __init__(self, graph: Graph, counts: _native.Counts, places: Places) -> None:
         self.graph = graph
-        self._tallies = tallies
+        self._places = places
         self.counts: _native.Counts | None = counts
         super().__init__()
 
@@ -29,74 +59,124 @@ class NativeLedger(Ledger):
             if counts is not None:
                 self.counts = None  # adding reads the fields, which must not begin this again
                 try:
-                    add_counts(self, self.graph, counts, self._tallies)
+                    add_counts(self, self.graph, counts, self._places)
                 finally:
                     self.counts = counts
         return super().__getattribute__(name)
 
 
-def add_counts(
-    ledger: Ledger, graph: Graph, counts: _native.Counts, tallies: Mapping[str, int]
-) -> None:
-    """Move what ``counts`` holds into ``ledger``; ``tallies`` says which tally counted what."""
-    *rows, causal, full = counts.take_totals()
-    axes = {kind.shape[0]: None for kind in graph.inputs.values()}
-    rows_of = dict(zip(axes, rows, strict=True))
-    if not any(rows):
+def add_counts(ledger: Ledger, graph: Graph, counts: _native.Counts, places: Places) -> None:
+    """Move what ``counts`` holds into ``ledger``."""
+    taken = counts.take_totals()
+    entries = dict(zip(places.axes, taken, strict=False))
+    if not any(entries.values()):
         return
-    ledger.samples += rows[0]
-    seen = {}
-    for name, tally in tallies.items():
-        magnitudes, occurrences = counts.take(tally)
-        seen[name] = Histogram(dict(zip(magnitudes, occurrences, strict=True)))
-    for operation in graph.operations:
-        number = rows_of[graph.values[operation.output].shape[0]]
-        if isinstance(operation, Neuron):
-            ledger.neuron(operation.output).merge(seen[operation.output])
-        elif isinstance(operation, Linear):
-            _add_linear(ledger, graph, operation, seen[operation.input], number)
-        elif isinstance(operation, Attention):
-            visible = causal if operation.causal else full
-            _add_attention(ledger, graph, operation, seen, number, visible)
+    _Taken(ledger, graph, counts, places, entries, taken[len(places.axes) :]).add()
 
 
-def _add_linear(
-    ledger: Ledger, graph: Graph, operation: Linear, levels: Histogram, rows: int
-) -> None:
-    weight = operation.weight
-    stored = sum(graph.tensors[n].nbytes for n in weight.tensors())
-    outputs, groups = graph.tensors[str(weight.scale)].shape
-    shifted = weight.minimum is not None
-    count = ledger.operation(operation.output, operation.input, stored)
-    count.rows += rows
-    count.pairs.merge(levels, outputs)
-    count.accumulators += rows * (outputs * groups + (groups if shifted else 0))
-    count.rescales += rows * outputs * groups * (2 if shifted else 1)
+@dataclass(slots=True)
+class _Taken:
+    """Counts on their way into a ledger."""
 
+    ledger: Ledger
+    graph: Graph
+    counts: _native.Counts
+    places: Places
+    entries: Mapping[Dimension, int]
+    sums: Sequence[int]
 
-def _add_attention(
-    ledger: Ledger,
-    graph: Graph,
-    operation: Attention,
-    seen: Mapping[str, Histogram],
-    rows: int,
-    visible: int,
-) -> None:
-    name = operation.output
-    probability = f"{name}.probability"
-    size = graph.values[operation.query].channels // operation.heads
-    scores = ledger.operation(f"{name}.scores", operation.query)
-    scores.pairs.merge(seen[name])
-    mix = ledger.operation(f"{name}.mix", probability)
-    mix.pairs.merge(seen[probability], size)
-    ledger.neuron(probability).merge(seen[probability])
-    products: tuple[tuple[SynapticCount, int, str], ...] = (
-        (scores, visible * operation.heads, operation.key),
-        (mix, rows * operation.heads * size, operation.value),
-    )
-    for count, sums, cached in products:
+    def add(self) -> None:
+        """Add all of them; what no run has reached is left out."""
+        self.ledger.samples += self.entries[self.graph.axis]
+        levels: dict[str, Histogram] = {}
+        pairs: dict[str, Histogram] = {}
+        for operation in self.graph.operations:
+            if isinstance(operation, Neuron):
+                levels[operation.output] = self._neuron(operation.output, pairs)
+            elif isinstance(operation, Linear):
+                self._linear(operation, levels)
+            elif isinstance(operation, Convolution):
+                self._convolution(operation, pairs[operation.output])
+            elif isinstance(operation, Attention):
+                self._attention(operation)
+            elif isinstance(operation, Recurrent) and operation.weight is not None:
+                self._recurrent(operation, operation.weight)
+
+    def _take(self, name: str, which: int = 0) -> Histogram:
+        magnitudes, occurrences = self.counts.take(self.places.tallies[name] + which)
+        return Histogram(dict(zip(magnitudes, occurrences, strict=True)))
+
+    def _rows(self, name: str) -> int:
+        """Rows of a value, all its axes but the last taken as one."""
+        first, *inner = self.graph.values[name].shape[:-1]
+        return self.entries[first] * math.prod(int(d) for d in inner)
+
+    def _neuron(self, name: str, pairs: dict[str, Histogram]) -> Histogram:
+        """Levels of a neuron layer; adds what convolutions make of them to ``pairs``."""
+        sent = Histogram()
+        for number, targets in enumerate(self.places.classes.get(name, [{}])):
+            found = self._take(name, number)
+            sent.merge(found)
+            for receiver, times in targets.items():
+                pairs.setdefault(receiver, Histogram()).merge(found, times)
+        self.ledger.neuron(name).merge(sent)
+        return sent
+
+    def _weighted(self, name: str, source: str, weight: Weight) -> SynapticCount:
+        stored = sum(self.graph.tensors[n].nbytes for n in weight.tensors())
+        return self.ledger.operation(name, source, stored)
+
+    def _add_sums(self, count: SynapticCount, weight: Weight, rows: int, parts: int) -> None:
+        outputs, groups = self.graph.tensors[str(weight.scale)].shape
+        shifted = weight.minimum is not None
         count.rows += rows
-        count.accumulators += sums
-        count.rescales += sums
-        level_bytes = graph.values[cached].level_bytes
-        count.cache_bytes += visible * operation.key_heads * size * level_bytes
+        count.accumulators += rows * (outputs * groups + (groups * parts if shifted else 0))
+        count.rescales += rows * outputs * groups * (2 if shifted else 1)
+
+    def _linear(self, operation: Linear, levels: Mapping[str, Histogram]) -> None:
+        name = operation.output
+        if operation.gate is None:
+            seen, rows = levels[operation.input], self._rows(name)
+        else:
+            seen, rows = self._take(name), self.sums[self.places.totals[name]]
+        count = self._weighted(name, operation.input, operation.weight)
+        count.pairs.merge(seen, self.graph.values[name].channels)
+        self._add_sums(count, operation.weight, rows, 1)
+
+    def _convolution(self, operation: Convolution, pairs: Histogram) -> None:
+        name = operation.output
+        count = self._weighted(name, operation.input, operation.weight)
+        count.pairs.merge(pairs)
+        self._add_sums(count, operation.weight, self._rows(name), operation.groups)
+
+    def _recurrent(self, operation: Recurrent, weight: Weight) -> None:
+        name, source = operation.output, f"{operation.output}.state"
+        seen = self._take(name)
+        count = self._weighted(name, source, weight)
+        count.pairs.merge(seen, len(self.graph.tensors[weight.values]))
+        self._add_sums(count, weight, self._rows(name), 1)
+        self.ledger.neuron(source).merge(seen)
+
+    def _attention(self, operation: Attention) -> None:
+        name, probability = operation.output, f"{operation.output}.probability"
+        queries, shown = self._take(name), self._take(name, 1)
+        rows = self._rows(name)
+        if rows == 0:
+            return
+        visible = self.sums[self.places.totals[name]]
+        size = self.graph.values[operation.query].channels // operation.heads
+        scores = self.ledger.operation(f"{name}.scores", operation.query)
+        scores.pairs.merge(queries)
+        mix = self.ledger.operation(f"{name}.mix", probability)
+        mix.pairs.merge(shown, size)
+        self.ledger.neuron(probability).merge(shown)
+        products: tuple[tuple[SynapticCount, int, str], ...] = (
+            (scores, visible * operation.heads, operation.key),
+            (mix, rows * operation.heads * size, operation.value),
+        )
+        for count, sums, cached in products:
+            count.rows += rows
+            count.accumulators += sums
+            count.rescales += sums
+            level_bytes = self.graph.values[cached].level_bytes
+            count.cache_bytes += visible * operation.key_heads * size * level_bytes

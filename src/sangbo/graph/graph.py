@@ -123,12 +123,11 @@ class Graph:
         """The main axis: ``"rows"`` where an input has it, or else the first axis of the first."""
         return MAIN_AXIS if MAIN_AXIS in self.axes else self.axes[0]
 
-    def check_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[Dimension, int]:
+    def check_shapes(self, inputs: Mapping[str, NDArray[Any]]) -> dict[Dimension, int]:
         """Size of each first axis in ``inputs``.
 
         Raises:
-            GraphError: unless they are what the graph takes, of sizes that agree, and indices of
-                tables are in range.
+            GraphError: unless they are what the graph takes, of sizes that agree.
         """
         if inputs.keys() != self.inputs.keys():
             raise GraphError(f"expected inputs {sorted(self.inputs)}, found {sorted(inputs)}")
@@ -143,6 +142,11 @@ class Graph:
                     f"found {given.dtype.name}{list(given.shape)}"
                 )
             sizes[axis] = size
+        return sizes
+
+    def check_inputs(self, inputs: Mapping[str, NDArray[Any]]) -> dict[Dimension, int]:
+        """As `check_shapes`, and raises `GraphError` where an index is outside its table."""
+        sizes = self.check_shapes(inputs)
         for operation in self.operations:
             if isinstance(operation, Embedding):
                 rows = self.tensors[operation.weight.values].shape[0]
