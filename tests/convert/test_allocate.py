@@ -123,10 +123,11 @@ def test_energy_needs_a_price() -> None:
         allocate([], Budget("energy", 1.0))
 
 
-def test_what_costs_the_same_is_spikes() -> None:
-    """0.3 pJ a MAC and 0.1 pJ an accumulate: three spikes are no dearer than a MAC."""
+def test_what_costs_the_same_is_dense() -> None:
+    """0.3 pJ a MAC and 0.1 pJ an accumulate: three spikes cost exactly a MAC, as in pricing."""
     prices_ = prices(Settings(chip="horowitz-45nm"))
     table = prices_.table()
     assert prices_.worth == 3
-    assert table[11].tolist() == [3, 3, 0]
+    assert table[9].tolist() == [2, 2, 0]
+    assert table[11].tolist() == [3, 3, 1]
     assert table[43].tolist() == [3, 4, 1]

@@ -8,6 +8,7 @@ from sangbo.chips.memory import Access, Moved, moved
 from sangbo.chips.price import Baseline, Energy, Events, Price, Timing
 from sangbo.chips.pricing import price, price_all
 from sangbo.chips.published import Threshold, thresholds
+from sangbo.chips.sides import SidePrices, side_prices
 from sangbo.chips.splits import Prediction, SplitPrice, compare_splits
 from sangbo.chips.verdict import verdict
 
@@ -26,6 +27,7 @@ __all__ = [
     "Prediction",
     "Price",
     "Quantity",
+    "SidePrices",
     "SplitPrice",
     "Threshold",
     "Timing",
@@ -39,6 +41,7 @@ __all__ = [
     "names",
     "price",
     "price_all",
+    "side_prices",
     "thresholds",
     "verdict",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,9 @@ from sangbo.tallies import COLUMN, NONZERO, PAIRS, SENT, TOTAL, Tally
 Mask = NDArray[np.bool_]
 Energies = NDArray[np.float64]
 
-_TIE = 1e-9
-"""Relative difference below which two prices are equal, and a group goes to the dense side: 3 × 0.1
-pJ must not be dearer than 0.3 pJ because of binary fractions."""
+_DIGITS = 9
+"""Digits to which a ratio of two stated energies is taken: 0.3 pJ are exactly three times 0.1 pJ,
+whatever their binary fractions are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,16 @@ class SidePrices:
         """Whether there is a choice."""
         return self.mac is not None and self.per_target is not None
 
+    @property
+    def worth(self) -> float:
+        """Spikes that cost their target as much as one MAC; ∞ where there is no choice.
+
+        What costs as much as a MAC takes the dense side: only fewer spikes than this are sent.
+        """
+        if not self.mac or not self.per_target:
+            return inf
+        return round(self.mac / self.per_target, _DIGITS)
+
     def spiking(self, tally: Tally) -> Energies:
         """Energy of each group on the spiking side: spikes at their targets, and spikes sent."""
         pairs, sent = (tally.sums[:, place, self.column] for place in (PAIRS, SENT))
@@ -54,8 +65,12 @@ class SidePrices:
 
     def cheaper(self, tally: Tally, *, skip_zeros: bool = False) -> Mask:
         """Whether the spiking side is the cheaper one for each group; at equal price it is not."""
-        dense = self.dense(tally, skip_zeros=skip_zeros)
-        mask: Mask = self.spiking(tally) < dense * (1 - _TIE)
+        pairs, sent = (tally.sums[:, place, self.column] for place in (PAIRS, SENT))
+        products = tally.sums[:, PAIRS, NONZERO if skip_zeros else TOTAL]
+        if not self.both:
+            return np.full(len(tally), self.mac is None)
+        extra = round(self.per_spike / self.per_target, _DIGITS) if self.per_target else 0.0
+        mask: Mask = pairs + sent * extra < products * self.worth
         return mask
 
 

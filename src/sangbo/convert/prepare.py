@@ -162,13 +162,12 @@ def written(
 
 def prices(settings: Settings) -> Prices:
     """What levels cost on the chip of ``settings``, in accumulates."""
-    chip = chips.load(settings.chip)
-    mac, accumulate = chip.energy("mac"), chip.energy("accumulate")
-    worth = round(mac / accumulate, 9) if mac and accumulate and chip.dense else np.inf  # 0.3 / 0.1
-    return Prices(codes.code(settings.code), worth)
+    code = codes.code(settings.code)
+    return Prices(code, chips.side_prices(chips.load(settings.chip), code).worth)
 
 
 def accumulate_joules(settings: Settings) -> float | None:
-    """Energy of one accumulate on the chip of ``settings``; None where it states none."""
-    picojoules = chips.load(settings.chip).energy("accumulate")
+    """Energy of one spike at one target on the chip of ``settings``; None where it states none."""
+    code = codes.code(settings.code)
+    picojoules = chips.side_prices(chips.load(settings.chip), code).per_target
     return None if picojoules is None else picojoules * 1e-12

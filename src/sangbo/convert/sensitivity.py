@@ -48,7 +48,7 @@ class Prices:
 
     Attributes:
         code: how levels become spikes.
-        worth: accumulates that a MAC costs; ∞ where the chip has no MAC.
+        worth: spikes that cost as much as a MAC, see `sangbo.chips.sides.SidePrices.worth`.
     """
 
     code: Code
@@ -57,7 +57,7 @@ class Prices:
     def table(self) -> NDArray[np.float64]:
         """Price, spikes and whether the dense side is cheaper, of each magnitude, (4097, 3)."""
         spikes = self.code.spikes(np.arange(_LARGEST + 1)).astype(np.float64)
-        return np.stack([np.minimum(spikes, self.worth), spikes, spikes > self.worth], axis=1)
+        return np.stack([np.minimum(spikes, self.worth), spikes, spikes >= self.worth], axis=1)
 
 
 @dataclass(slots=True)
