@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from sangbo import chips, load
-from sangbo.chips.nests import decoder, resnet50, total_macs, vgg16
+from sangbo.chips.networks import decoder, resnet50, total_macs, vgg16
 from sangbo.chips.plain import plain_cost
 
 Row = tuple[str, str, str, str]

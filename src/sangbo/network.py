@@ -142,7 +142,9 @@ class Network:
         The stored ledger has no tallies, so ``split`` is by value or by layer; for the others see
         `sangbo.splits`.
         """
-        return chips.price(self.ledger, chips.load(chip), code=code or self.code, split=split)
+        nests = chips.weighted(self.graph)
+        on = chips.load(chip)
+        return chips.price(self.ledger, on, code=code or self.code, split=split, nests=nests)
 
     def save(self, folder: Path) -> None:
         """Write everything into the existing ``folder``."""

@@ -9,7 +9,8 @@ import pytest
 
 from sangbo import chips
 from sangbo.chips.break_even import by_events, layer_break_evens
-from sangbo.chips.nests import alexnet, linear, vgg16
+from sangbo.chips.nests import linear
+from sangbo.chips.networks import alexnet, vgg16
 from sangbo.chips.plain import plain_cost
 from sangbo.errors import ChipError, PriceError
 from sangbo.ledger import Ledger

@@ -59,7 +59,7 @@ def test_layers_of_graphs_and_of_plain_shapes() -> None:
     assert (layer.neurons, layer.fan_in) == graph.tensors[linear.weight.values].shape
     shapes = layers_of_nests([convolution("c", 16, 8, 5, 3), *attention("a", 4, 2, 8, 10)])
     assert shapes[0] == Layer("c", 16 * 25, 8 * 9, 8)
-    assert shapes[1] == Layer("a.scores", 10 * 2, 8, 0)
+    assert shapes[1] == Layer("a.scores", 4 * 10, 8, 0)
 
 
 @pytest.mark.parametrize("seed", range(5))

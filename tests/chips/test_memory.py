@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from sangbo import chips
 from sangbo.chips.chip import Chip, MemoryKind, MemoryLevel, Quantity
-from sangbo.chips.memory import moved, shapes, stored_bits
-from sangbo.chips.nests import OPERANDS, Nest, decoder, linear, resnet50, total_macs, vgg16
+from sangbo.chips.memory import moved
+from sangbo.chips.nests import OPERANDS, Nest, linear
+from sangbo.chips.networks import decoder, resnet50, total_macs, vgg16
 from sangbo.chips.search import Array, Store, search
+from sangbo.chips.shapes import counted, stored_bits
 from sangbo.errors import PriceError
 from sangbo.ledger import Histogram, Ledger
 
@@ -111,7 +113,7 @@ def attention(rows: int, length: int, heads: int, key_heads: int, width: int) ->
 @pytest.mark.parametrize(("heads", "key_heads", "width"), [(4, 4, 1), (9, 3, 2), (12, 4, 2)])
 def test_attention_has_the_shape_of_its_heads(heads: int, key_heads: int, width: int) -> None:
     ledger, stored = attention(3, 20, heads, key_heads, width)
-    nest = shapes(ledger)["a.scores"].nest
+    nest = counted(ledger)["a.scores"].nest
     assert (nest.batch, nest.groups) == (heads // key_heads, key_heads)
     assert (nest.inputs, nest.outputs, nest.cached) == (8, 20, True)
     assert nest.weight_count * nest.weight_bytes == stored

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from sangbo.chips.counts import Tiling
-from sangbo.chips.nests import OPERANDS, B, C, K, R, S, X, Y, alexnet, convolution
+from sangbo.chips.nests import OPERANDS, B, C, K, R, S, X, Y, convolution
+from sangbo.chips.networks import alexnet
 
 RECORDS = json.loads(
     (Path(__file__).parents[1] / "oracles" / "zigzag-alexnet.json").read_text(encoding="utf-8")

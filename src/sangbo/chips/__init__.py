@@ -8,6 +8,7 @@ from sangbo.chips.memory import Access, Moved, moved
 from sangbo.chips.price import Baseline, Energy, Events, Price, Timing
 from sangbo.chips.pricing import price, price_all
 from sangbo.chips.published import Threshold, thresholds
+from sangbo.chips.shapes import nests_of, weighted
 from sangbo.chips.sides import SidePrices, side_prices
 from sangbo.chips.splits import Prediction, SplitPrice, compare_splits
 from sangbo.chips.verdict import verdict
@@ -39,9 +40,11 @@ __all__ = [
     "load",
     "moved",
     "names",
+    "nests_of",
     "price",
     "price_all",
     "side_prices",
     "thresholds",
     "verdict",
+    "weighted",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from sangbo.chips.budget import neuron_updates, rescales, spend, steps_of, time
 from sangbo.chips.chip import Chip
 from sangbo.chips.memory import moved
+from sangbo.chips.nests import Nest
 from sangbo.chips.price import Baseline, Energy, Events
 from sangbo.chips.sides import SidePrices
 from sangbo.codes import Code
@@ -24,7 +26,9 @@ def level_bits(ledger: Ledger) -> dict[str, int]:
     }
 
 
-def baselines_of(ledger: Ledger, chip: Chip, batch: int) -> tuple[Baseline, ...]:
+def baselines_of(
+    ledger: Ledger, chip: Chip, batch: int, nests: Mapping[str, Nest]
+) -> tuple[Baseline, ...]:
     """Dense execution that skips zeros, at fewer bits, and both.
 
     A multiplier's energy goes with the product of its operands' bits, so a MAC with a b-bit level
@@ -50,7 +54,7 @@ def baselines_of(ledger: Ledger, chip: Chip, batch: int) -> tuple[Baseline, ...]
             if multiply is not None and quantised:
                 spared = multiply.value * (1 - bits[count.source] / WIDEST)
                 saved += done * spared / ledger.samples
-        run = moved(ledger, chip, batch=batch, bits=bits if quantised else None)
+        run = moved(ledger, chip, batch=batch, bits=bits if quantised else None, nests=nests)
         events = Events(products, 0.0, updates, 0.0)
         timing = time(chip, events, run, {})
         scale = rescales(ledger, chip) - saved
@@ -60,7 +64,13 @@ def baselines_of(ledger: Ledger, chip: Chip, batch: int) -> tuple[Baseline, ...]
 
 
 def stepped_of(
-    ledger: Ledger, chip: Chip, code: Code, prices: SidePrices, events: Events, batch: int
+    ledger: Ledger,
+    chip: Chip,
+    code: Code,
+    prices: SidePrices,
+    events: Events,
+    batch: int,
+    nests: Mapping[str, Nest],
 ) -> Energy:
     """The spiking scheme run one time step after the other instead of folded in time."""
     steps = steps_of(ledger, code)
@@ -68,7 +78,7 @@ def stepped_of(
     for name, levels in ledger.neurons.items():
         sent = int((code.spikes(levels.magnitudes) * levels.occurrences).sum())
         density[name] = min(1.0, sent / max(1, levels.total * steps[name]))
-    run = moved(ledger, chip, batch=batch, steps=steps, density=density)
+    run = moved(ledger, chip, batch=batch, steps=steps, density=density, nests=nests)
     updates = neuron_updates(ledger, code) / ledger.samples
     each = replace(events, neuron_updates=updates)
     return spend(chip, each, prices, rescales(ledger, chip), run, time(chip, each, run, {}))

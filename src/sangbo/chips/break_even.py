@@ -15,7 +15,7 @@ Break-even is the s at which both sides cost the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, log2
 from typing import Any
@@ -26,7 +26,7 @@ from sangbo.chips.budget import steps_of
 from sangbo.chips.chip import Chip
 from sangbo.chips.memory import Moved, moved
 from sangbo.chips.nests import SUM_BYTES, Nest
-from sangbo.chips.search import Mapping, search
+from sangbo.chips.search import Flow, search
 from sangbo.errors import ChipError, PriceError
 from sangbo.ledger import Ledger
 
@@ -102,7 +102,12 @@ class LayerBreakEven:
 
 
 def layer_break_evens(
-    ledger: Ledger, chip: Chip, *, code: str = "csd", batch: int = 1
+    ledger: Ledger,
+    chip: Chip,
+    *,
+    code: str = "csd",
+    batch: int = 1,
+    nests: Mapping[str, Nest] | None = None,
 ) -> list[LayerBreakEven]:
     """Every operation of ``ledger`` on ``chip``; none where the chip has not both units.
 
@@ -123,10 +128,10 @@ def layer_break_evens(
     plain, fair, silent, busy = (
         _by_operation(run)
         for run in (
-            moved(ledger, chip, batch=batch),
-            moved(ledger, chip, batch=batch, bits=bits),
-            moved(ledger, chip, batch=batch, steps=steps, density=never),
-            moved(ledger, chip, batch=batch, steps=steps, density=always),
+            moved(ledger, chip, batch=batch, nests=nests),
+            moved(ledger, chip, batch=batch, bits=bits, nests=nests),
+            moved(ledger, chip, batch=batch, steps=steps, density=never, nests=nests),
+            moved(ledger, chip, batch=batch, steps=steps, density=always, nests=nests),
         )
     )
     found = []
@@ -202,17 +207,17 @@ def by_events(nests: Sequence[Nest], chip: Chip, steps: int) -> float:
     dense = spikes = 0.0
     for nest in nests:
         plain = search(replace(nest, name=""), chip.stores, chip.array)
-        dense += _energy(chip, plain, bits / WIDEST) + product * nest.macs
+        dense += _energy(chip, plain.flows, bits / WIDEST) + product * nest.macs
         membrane = SUM_BYTES * (near.read + near.write)
         spikes += nest.macs * (accumulate + nest.weight_bytes * near.read + membrane)
     return dense / spikes
 
 
-def _energy(chip: Chip, mapping: Mapping, narrower: float) -> float:
+def _energy(chip: Chip, flows: Sequence[Flow], narrower: float) -> float:
     """Energy of all flows, those of the inputs ``narrower``."""
     stores = {s.name: s for s in chip.stores}
     return sum(
         (f.read * stores[f.store].read + f.written * stores[f.store].write)
         * (narrower if f.operand == "inputs" else 1.0)
-        for f in mapping.flows
+        for f in flows
     )

@@ -21,7 +21,8 @@ from typing import Any
 
 from sangbo.chips.chip import Chip
 from sangbo.chips.nests import Nest
-from sangbo.graph import Attention, Graph, Linear
+from sangbo.chips.shapes import nests_of
+from sangbo.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +97,14 @@ class Fit:
 
 
 def layers_of(graph: Graph) -> list[Layer]:
-    """Every synaptic operation of a graph."""
+    """Every synaptic operation of a graph, by the largest of its loop nests."""
     found = []
-    for operation in graph.operations:
-        if isinstance(operation, Linear):
-            outputs = graph.values[operation.output].channels
-            inputs = graph.values[operation.input].channels
-            found.append(Layer(operation.output, outputs, inputs, operation.weight.bits))
-        elif isinstance(operation, Attention):
-            size = graph.values[operation.query].channels // operation.heads
-            outputs = graph.values[operation.output].channels
-            found.append(Layer(operation.output, outputs, size, 0))
+    for operation in graph.synaptic:
+        bits = max((w.bits for w in operation.weights()), default=0)
+        layers = layers_of_nests(nests_of(operation, graph), bits)
+        if layers:
+            neurons, fan_in = (max(getattr(n, k) for n in layers) for k in ("neurons", "fan_in"))
+            found.append(Layer(operation.output, neurons, fan_in, layers[0].weight_bits))
     return found
 
 
@@ -115,7 +113,7 @@ def layers_of_nests(nests: Iterable[Nest], weight_bits: int = 8) -> list[Layer]:
     return [
         Layer(
             n.name,
-            n.outputs * n.rows * n.columns * n.groups,
+            n.output_count if n.cached else n.output_count // n.batch,
             n.inputs * n.kernel_rows * n.kernel_columns,
             0 if n.cached else weight_bits,
         )

@@ -4,8 +4,9 @@ Every synaptic operation becomes a loop nest, every nest takes the mapping that 
 chip (`sangbo.chips.search`), and the same mapping serves every scheme of execution, so that a
 comparison of schemes is not decided by it. What is assumed beside that, all of it:
 
-1. Decoding: every row (token, sample) passes through the network alone; ``batch`` rows share one
-   reading of the weights. Default 1. Each has keys and values of its own.
+1. Every sample (a token that is decoded, an image, a sentence) passes through the network alone;
+   its own rows, and ``batch`` samples, share one reading of the weights; steps of a recurrent cell
+   do not. Default 1. Each sample has keys and values of its own.
 2. Weights lie in the largest on-chip memory if all of them fit there, otherwise in external memory.
    Every stored byte counts, for zero levels too: memory is read in bursts that do not know which
    column will be skipped.
@@ -36,8 +37,9 @@ from dataclasses import dataclass, replace
 from sangbo.chips.chip import Chip, MemoryLevel
 from sangbo.chips.nests import B, Nest, X, Y
 from sangbo.chips.search import Flow, search
-from sangbo.errors import LedgerError, PriceError
-from sangbo.ledger import Histogram, Ledger, SynapticCount
+from sangbo.chips.shapes import counted, stored_bits
+from sangbo.errors import PriceError
+from sangbo.ledger import Ledger
 
 SPIKE_BYTES = 0.25
 """A spike and its sign."""
@@ -101,68 +103,6 @@ class Moved:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
-    """A counted operation as a loop nest, and how many of that nest one sample is."""
-
-    nest: Nest
-    times: float
-
-
-def shape(name: str, count: SynapticCount, levels: Histogram, samples: int, batch: int) -> Shaped:
-    """The loop nest of a counted operation.
-
-    Shapes follow from sums: channels from levels per row, fan-out from pairs per level, and for
-    products of activations heads from the sums made and shared keys from the cache read. The length
-    of a cache is its mean, rounded; what was counted still fixes the bytes and products in all.
-    """
-    fed = max(1, round(levels.total / count.rows))
-    pairs = count.pairs.total / count.rows
-    outputs = max(1, round(pairs * count.rows / max(1, levels.total)))
-    nest = Nest(name, outputs=outputs, inputs=fed, input_bytes=stored_bits(levels) / 8)
-    if count.weight_bytes or not count.cache_bytes:
-        width = count.weight_bytes / nest.weight_count
-        nest = replace(nest, batch=batch, weight_bytes=width)
-        return Shaped(nest, pairs * count.rows / (nest.macs * samples))
-    heads = max(1, round(count.accumulators / count.rows / outputs))
-    size = max(1, round(fed / heads))
-    cached = count.cache_bytes / count.rows
-    groups = _key_heads(cached / (outputs * size), heads)
-    nest = replace(
-        nest,
-        batch=max(1, round(heads / groups)),
-        inputs=size,
-        groups=groups,
-        cached=True,
-        weight_bytes=cached / (outputs * size * groups),
-    )
-    return Shaped(nest, count.rows / samples)
-
-
-def _key_heads(found: float, heads: int) -> int:
-    """Heads of the keys: a divisor of ``heads``; ``found`` is as many times the bytes of a key."""
-    for width in (1, 2, 4):
-        groups = max(1, round(found / width))
-        if groups <= heads and heads % groups == 0:
-            return groups
-    return heads
-
-
-def shapes(ledger: Ledger, batch: int = 1) -> dict[str, Shaped]:
-    """The loop nest of every operation of ``ledger`` that multiplied anything.
-
-    Raises:
-        LedgerError: where the ledger has no samples, or lacks the neurons of an operation.
-        PriceError: where ``batch`` is not positive.
-    """
-    check(ledger, batch)
-    return {
-        name: shape(name, count, ledger.neurons[count.source], ledger.samples, batch)
-        for name, count in ledger.operations.items()
-        if count.rows and count.pairs.total
-    }
-
-
 def moved(
     ledger: Ledger,
     chip: Chip,
@@ -171,6 +111,7 @@ def moved(
     bits: Mapping[str, int] | None = None,
     steps: Mapping[str, int] | None = None,
     density: Mapping[str, float] | None = None,
+    nests: Mapping[str, Nest] | None = None,
 ) -> Moved:
     """What moves while one sample of ``ledger`` passes through ``chip``, by the assumptions above.
 
@@ -181,12 +122,13 @@ def moved(
         bits: width of the levels of each neuron layer; those of `stored_bits` if not given.
         steps: time steps of each neuron layer, run one after the other; folded if not given.
         density: share of a layer's values that spike in a step.
+        nests: of operations whose shape is known, as `sangbo.chips.shapes.weighted` gives them.
 
     Raises:
         LedgerError: where the ledger has no samples, or lacks the neurons of an operation.
         PriceError: where ``batch`` is not positive, or some tile fits nowhere.
     """
-    shaped = shapes(ledger, batch)
+    shaped = counted(ledger, batch, nests)
     products = sum(c.pairs.total for c in ledger.operations.values()) / ledger.samples
     if chip.memory_included or not chip.memory:
         return Moved((), 0.0, products)
@@ -263,24 +205,6 @@ def _new_levels(ledger: Ledger, home: MemoryLevel) -> list[Access]:
     ]
 
 
-def stored_bits(levels: Histogram) -> int:
-    """Bits of one stored level: whole bytes that hold the layer's largest level with its sign."""
-    return 8 * -(-(max(levels.counts, default=0).bit_length() + 1) // 8)
-
-
 def weight_bytes(ledger: Ledger) -> int:
     """Bytes of all weights that the counted operations use."""
     return sum(count.weight_bytes for count in ledger.operations.values())
-
-
-def check(ledger: Ledger, batch: int) -> None:
-    """Raise unless ``ledger`` can be priced for ``batch``."""
-    if batch < 1:
-        raise PriceError(f"expected a batch of at least 1, found {batch}")
-    if ledger.samples < 1:
-        raise LedgerError(f"expected a ledger of at least one sample, found {ledger.samples}")
-    for name, count in ledger.operations.items():
-        if count.source not in ledger.neurons:
-            raise LedgerError(
-                f"expected neurons {count.source!r} of operation {name!r}, found none"
-            )

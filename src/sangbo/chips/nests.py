@@ -11,7 +11,7 @@ the nest's ``weights``, and ``groups`` counts independent nests (heads, groups o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, TypeAlias
@@ -142,144 +142,56 @@ def attention(name: str, heads: int, key_heads: int, size: int, length: int) -> 
     return [replace(n, groups=key_heads, cached=True) for n in (scores, mix)]
 
 
-def decoder(
-    layers: int,
-    width: int,
-    heads: int,
-    *,
-    inner: int | None = None,
-    vocabulary: int = 0,
-    length: int = 512,
-    batch: int = 1,
-    together: bool = False,
-) -> list[Nest]:
-    """``batch`` tokens through a GPT-2-type decoder.
-
-    Args:
-        layers: blocks.
-        width: channels.
-        heads: of the attention.
-        inner: channels inside the feed-forward part; four times ``width`` if not given.
-        vocabulary: outputs of the head; none without one.
-        length: rows in the cache.
-        batch: tokens that share the weights.
-        together: whether they are a prompt, one text with one cache; otherwise each has its own.
-    """
-    inner = 4 * width if inner is None else inner
-    nests: list[Nest] = []
-    for layer in range(layers):
-        place = f"layers.{layer}"
-        own = attention(f"{place}.attention", heads, heads, width // heads, length)
-        nests += [
-            linear(f"{place}.qkv", 3 * width, width, batch),
-            *(
-                replace(n, batch=n.batch * batch)
-                if together
-                else replace(n, groups=n.groups * batch)
-                for n in own
-            ),
-            linear(f"{place}.projection", width, width, batch),
-            linear(f"{place}.up", inner, width, batch),
-            linear(f"{place}.down", width, inner, batch),
-        ]
-    if vocabulary:
-        nests.append(linear("head", vocabulary, width, batch))
-    return nests
-
-
 def convolution(
     name: str,
     outputs: int,
     inputs: int,
-    size: int,
-    kernel: int,
+    size: int | tuple[int, ...],
+    kernel: int | tuple[int, ...],
     *,
     stride: int = 1,
     groups: int = 1,
     batch: int = 1,
+    spread: int = 1,
 ) -> Nest:
-    """A square convolution: ``outputs`` and ``inputs`` of all groups, ``size`` of the output."""
+    """A convolution over one axis or two.
+
+    Args:
+        name: of the operation.
+        outputs: channels of all groups.
+        inputs: channels of all groups.
+        size: of the output, along each axis; one number stands for a square.
+        kernel: taps, along each axis; one number stands for a square.
+        stride: of both axes.
+        groups: of channels; as many as inputs for a depthwise one.
+        batch: images.
+        spread: stride of a transposed convolution. It is ``spread`` convolutions along each axis,
+            each with its share of the taps, rounded up: zeros between inputs are not multiplied.
+    """
+    rows, columns = _plane(size)
+    taps, across = _plane(kernel)
+    if spread > 1:
+        phases = [1 if n == 1 else spread for n in (rows, columns)]
+        outputs *= phases[0] * phases[1]
+        rows, columns = -(-rows // phases[0]), -(-columns // phases[1])
+        taps, across = -(-taps // phases[0]), -(-across // phases[1])
     return Nest(
         name,
         batch=batch,
         outputs=outputs // groups,
         inputs=inputs // groups,
-        rows=size,
-        columns=size,
-        kernel_rows=kernel,
-        kernel_columns=kernel,
+        rows=rows,
+        columns=columns,
+        kernel_rows=taps,
+        kernel_columns=across,
         stride=stride,
         groups=groups,
     )
 
 
-def alexnet(batch: int = 1) -> list[Nest]:
-    """AlexNet on ImageNet (Krizhevsky et al. 2012), with its two groups."""
-    table = (
-        ("conv1", 96, 3, 55, 11, 4, 1),
-        ("conv2", 256, 96, 27, 5, 1, 2),
-        ("conv3", 384, 256, 13, 3, 1, 1),
-        ("conv4", 384, 384, 13, 3, 1, 2),
-        ("conv5", 256, 384, 13, 3, 1, 2),
-    )
-    return [
-        convolution(n, k, c, size, kernel, stride=stride, groups=groups, batch=batch)
-        for n, k, c, size, kernel, stride, groups in table
-    ] + [
-        linear("fc6", 4096, 9216, batch),
-        linear("fc7", 4096, 4096, batch),
-        linear("fc8", 1000, 4096, batch),
-    ]
-
-
-def vgg16(size: int = 224, classes: int = 1000, batch: int = 1) -> list[Nest]:
-    """VGG-16 (Simonyan and Zisserman 2014) on images of ``size``: 32 is the form for CIFAR.
-
-    On 224 pixels it ends in three dense layers of 4,096, 4,096 and ``classes``; on smaller images,
-    as is usual, in one of 512 and one of ``classes``.
-    """
-    nests, inputs = [], 3
-    for block, (channels, count) in enumerate(
-        ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), start=1
-    ):
-        for index in range(1, count + 1):
-            name = f"conv{block}.{index}"
-            nests.append(convolution(name, channels, inputs, size, 3, batch=batch))
-            inputs = channels
-        size //= 2
-    features = 512 * size * size
-    wide = 4096 if size > 1 else 512
-    dense = (wide, wide, classes) if size > 1 else (wide, classes)
-    for index, outputs in enumerate(dense, start=1):
-        nests.append(linear(f"fc{index}", outputs, features, batch))
-        features = outputs
-    return nests
-
-
-def resnet50(size: int = 224, classes: int = 1000, batch: int = 1) -> list[Nest]:
-    """ResNet-50 (He et al. 2015), the stride in the 3 × 3 convolution."""
-    size //= 2
-    nests = [convolution("conv1", 64, 3, size, 7, stride=2, batch=batch)]
-    size //= 2
-    inputs = 64
-    for stage, (inner, blocks) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3)), start=2):
-        for block in range(1, blocks + 1):
-            stride = 2 if stage > 2 and block == 1 else 1
-            name, after = f"conv{stage}.{block}", size // stride
-            nests += [
-                convolution(f"{name}.a", inner, inputs, size, 1, batch=batch),
-                convolution(f"{name}.b", inner, inner, after, 3, stride=stride, batch=batch),
-                convolution(f"{name}.c", 4 * inner, inner, after, 1, batch=batch),
-            ]
-            if block == 1:
-                short = convolution(
-                    f"{name}.skip", 4 * inner, inputs, after, 1, stride=stride, batch=batch
-                )
-                nests.append(short)
-            inputs, size = 4 * inner, after
-    return [*nests, linear("fc", classes, inputs, batch)]
-
-
-def total_macs(nests: Sequence[Nest]) -> int:
-    """Products of all nests."""
-    return sum(n.macs for n in nests)
+def _plane(size: int | tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns; one row where there is one axis."""
+    if isinstance(size, int):
+        return size, size
+    *rows, columns = size
+    return (rows[0] if rows else 1), columns

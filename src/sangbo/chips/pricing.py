@@ -25,8 +25,10 @@ from sangbo import codes
 from sangbo.chips.baselines import baselines_of, stepped_of
 from sangbo.chips.budget import neuron_updates, rescales, spend, steps_of, time
 from sangbo.chips.chip import Chip
-from sangbo.chips.memory import check, moved, weight_bytes
+from sangbo.chips.memory import moved, weight_bytes
+from sangbo.chips.nests import Nest
 from sangbo.chips.price import SCHEMES, Energy, Events, Price, Scheme, Timing
+from sangbo.chips.shapes import check
 from sangbo.chips.sides import Mask, SidePrices, side_prices
 from sangbo.codes import Code
 from sangbo.ledger import Ledger
@@ -74,7 +76,13 @@ class _Tally:
 
 
 def price(
-    ledger: Ledger, chip: Chip, *, code: str = "csd", split: str = "value", batch: int = 1
+    ledger: Ledger,
+    chip: Chip,
+    *,
+    code: str = "csd",
+    split: str = "value",
+    batch: int = 1,
+    nests: Mapping[str, Nest] | None = None,
 ) -> list[Price]:
     """The three schemes of ``ledger`` on ``chip``, per sample.
 
@@ -83,7 +91,9 @@ def price(
         chip: where it would run.
         code: spike code, a name in `sangbo.codes.CODES`.
         split: which levels take a side together, a name in `sangbo.tallies.SPLITS`.
-        batch: rows that share one reading of the weights.
+        batch: samples that share one reading of the weights.
+        nests: of operations whose shape is known, as `sangbo.chips.weighted` gives them for a
+            graph; needed for convolutions and recurrent cells.
 
     Returns:
         One `Price` for each of dense, spiking, complementary. Where the chip has no unit for a
@@ -95,7 +105,7 @@ def price(
         PriceError: where ``batch`` is not positive.
         CodeError: where there is no such code.
     """
-    return price_all(ledger, [chip], code=code, split=split, batch=batch)
+    return price_all(ledger, [chip], code=code, split=split, batch=batch, nests=nests)
 
 
 def price_all(
@@ -105,6 +115,7 @@ def price_all(
     code: str = "csd",
     split: str = "value",
     batch: int = 1,
+    nests: Mapping[str, Nest] | None = None,
 ) -> list[Price]:
     """What `price` says for each chip, one after the other; the ledger is summed up only once."""
     spike_code = codes.code(code)
@@ -113,7 +124,7 @@ def price_all(
     return [
         priced
         for chip in chips
-        for priced in _on_chip(ledger, chip, spike_code, split, batch, groups, wide)
+        for priced in _on_chip(ledger, chip, spike_code, split, batch, groups, wide, nests or {})
     ]
 
 
@@ -125,6 +136,7 @@ def _on_chip(
     batch: int,
     groups: Mapping[str, Tally],
     wide: float,
+    nests: Mapping[str, Nest],
 ) -> list[Price]:
     prices = side_prices(chip, spike_code)
     available: dict[Scheme, bool] = {
@@ -132,7 +144,7 @@ def _on_chip(
         "spiking": prices.per_target is not None,
         "complementary": prices.both,
     }
-    run = moved(ledger, chip, batch=batch) if chip.priced else None
+    run = moved(ledger, chip, batch=batch, nests=nests) if chip.priced else None
     tallies = {scheme: _tally(groups, scheme, prices) for scheme in SCHEMES}
     stepping = None if chip.execution == "folded" else spike_code
     updates = {s: neuron_updates(ledger, None if s == "dense" else stepping) for s in SCHEMES}
@@ -145,10 +157,10 @@ def _on_chip(
             timings[scheme] = timing = time(chip, events[scheme], run, steps)
             scale = rescales(ledger, chip)
             energies[scheme] = spend(chip, events[scheme], prices, scale, run, timing)
-    baselines = baselines_of(ledger, chip, batch) if energies["dense"] else ()
+    baselines = baselines_of(ledger, chip, batch, nests) if energies["dense"] else ()
     stepped = None
     if energies["spiking"] and chip.execution == "folded" and chip.accounting == "events":
-        stepped = stepped_of(ledger, chip, spike_code, prices, events["spiking"], batch)
+        stepped = stepped_of(ledger, chip, spike_code, prices, events["spiking"], batch, nests)
     whole = energies["dense"]
     return [
         Price(

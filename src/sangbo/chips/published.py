@@ -11,7 +11,7 @@ from functools import cache
 
 from sangbo.chips.break_even import break_even, by_events, fair_mac
 from sangbo.chips.loading import load
-from sangbo.chips.nests import vgg16
+from sangbo.chips.networks import vgg16
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ import typer
 from sangbo import chips, codes, report, splits
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stdout
 from sangbo.errors import PriceError
-from sangbo.ledger import Ledger
-from sangbo.network import load
+from sangbo.network import Network, load
 from sangbo.progress import Progress
 from sangbo.tallies import SPLITS, TILE
 
@@ -45,6 +44,7 @@ def price(
     engine, and stands beside the split by value of the same run.
     """
     network = load(folder)
+    nests = chips.weighted(network.graph)
     found = [chips.load(name) for name in chip or chips.names()]
     wanted = splits.named(split or [network.split])
     code = codes.code(code or network.code).name
@@ -52,7 +52,7 @@ def price(
     compared = None
     with progress_bars() as progress:
         if wanted == ["value"]:
-            prices = _priced(network.ledger, found, code, batch, progress)
+            prices = _priced(network, found, code, batch, progress)
         else:
             if batch != 1:
                 raise PriceError("expected a split by value with --batch, found another")
@@ -61,12 +61,14 @@ def price(
                 network, wanted, tile=size, text=prose, tokens=tokens, progress=progress
             )
             prices, compared = splits.compare(ledgers, found, wanted, code=code)
-        batches = _batches(network.ledger, found, code, batch, progress) if batch > 1 else {}
+        batches = _batches(network, found, code, batch, progress) if batch > 1 else {}
         layers = []
         if break_even:
             for place, one in enumerate(found):
                 progress("finding break-evens", place / len(found))
-                layers += chips.layer_break_evens(network.ledger, one, code=code, batch=batch)
+                layers += chips.layer_break_evens(
+                    network.ledger, one, code=code, batch=batch, nests=nests
+                )
     fits = [chips.fit(chips.layers_of(network.graph), one) for one in found]
     published = list(chips.thresholds()) if break_even else []
     if report_file is not None:
@@ -103,24 +105,25 @@ def price(
 
 
 def _priced(
-    ledger: Ledger, found: Sequence[chips.Chip], code: str, batch: int, progress: Progress
+    network: Network, found: Sequence[chips.Chip], code: str, batch: int, progress: Progress
 ) -> list[chips.Price]:
     def told() -> Any:
         for place, one in enumerate(found):
             progress(f"pricing a batch of {batch}", place / len(found))
             yield one
 
-    return chips.price_all(ledger, told(), code=code, batch=batch)
+    nests = chips.weighted(network.graph)
+    return chips.price_all(network.ledger, told(), code=code, batch=batch, nests=nests)
 
 
 def _batches(
-    ledger: Ledger, found: Sequence[chips.Chip], code: str, batch: int, progress: Progress
+    network: Network, found: Sequence[chips.Chip], code: str, batch: int, progress: Progress
 ) -> dict[str, dict[int, list[chips.Price]]]:
     """Prices by chip and batch, for 1, 4, 16 … and ``batch`` itself."""
     sizes = [4**n for n in range(batch.bit_length()) if 4**n < batch]
     by_chip: dict[str, dict[int, list[chips.Price]]] = {c.name: {} for c in found}
     for size in (*sizes, batch):
-        for priced in _priced(ledger, found, code, size, progress):
+        for priced in _priced(network, found, code, size, progress):
             by_chip[priced.chip].setdefault(size, []).append(priced)
     return {n: by for n, by in by_chip.items() if any(p.energy for p in by[batch])}
 

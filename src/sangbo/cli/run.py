@@ -12,6 +12,7 @@ from sangbo import chips
 from sangbo.cli.opening import open_network
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, stderr, stdout
 from sangbo.ledger import Ledger
+from sangbo.network import Network
 from sangbo.report import energy_table, run_energy
 from sangbo.tasks.language import Sampling
 
@@ -54,7 +55,7 @@ def run(
     tokens = max(0, len(pieces) - 1)
     speed = tokens / seconds if seconds else 0.0
     code = network.conversion.get("settings", {}).get("code", "csd")
-    prices = _prices(ledger, wanted, code)
+    prices = _prices(network, ledger, wanted, code)
     if json:
         print_json(
             {
@@ -81,7 +82,10 @@ def run(
         stdout.print(chips.verdict(prices), highlight=False, soft_wrap=True)
 
 
-def _prices(ledger: Ledger, wanted: Sequence[chips.Chip], code: str) -> list[chips.Price]:
+def _prices(
+    network: Network, ledger: Ledger, wanted: Sequence[chips.Chip], code: str
+) -> list[chips.Price]:
     if not ledger.samples:
         return []
-    return [p for chip in wanted for p in chips.price(ledger, chip, code=code)]
+    nests = chips.weighted(network.graph)
+    return chips.price_all(ledger, wanted, code=code, nests=nests)
