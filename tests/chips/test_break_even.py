@@ -10,8 +10,9 @@ import pytest
 from sangbo import chips
 from sangbo.chips.break_even import by_events, layer_break_evens
 from sangbo.chips.nests import linear
-from sangbo.chips.networks import alexnet, vgg16
+from sangbo.chips.networks import alexnet, swin_tiny, total_macs, vgg16
 from sangbo.chips.plain import plain_cost
+from sangbo.chips.published import SWIN_PRODUCTS, SWIN_PRODUCTS_MJ, SWIN_SPIKES_MJ
 from sangbo.errors import ChipError, PriceError
 from sangbo.ledger import Ledger
 from sangbo.report.break_even import figures
@@ -70,7 +71,7 @@ def test_chips_without_a_choice_have_none() -> None:
 def test_published_thresholds() -> None:
     found = {t.claim.split(":")[0].split(",")[0]: t for t in chips.thresholds()}
     exact = [t for t in found.values() if not t.memory]
-    assert len(exact) == 3
+    assert len(exact) == 4
     for row in exact:
         assert row.modelled[0] == pytest.approx(row.published[0], rel=0.01)
     davidson = found["Davidson & Furber 2021"]
@@ -82,6 +83,29 @@ def test_published_thresholds() -> None:
     low, high = yan.modelled
     assert low <= yan.published[0] <= high
     assert all(set(t.to_dict()) >= {"claim", "published", "modelled"} for t in found.values())
+
+
+def test_spikedattention_by_its_own_accounting() -> None:
+    """Totals of its published log, mJ: products 45.339, spikes 26.383; 5 pJ a word of 32 bits."""
+    near = TABLE.stores[0]
+    word = 4 * near.read
+    assert word == 5.0
+    product = TABLE.arithmetic("multiply_float32") + TABLE.arithmetic("add_float32") + 2 * word
+    spike = TABLE.arithmetic("add_float32") + word * 33 / 32
+    update = 2 * word + TABLE.arithmetic("multiply_float32") + 3 * 0.9 + word / 32
+    assert product == pytest.approx(14.6)
+    assert spike == pytest.approx(6.06, abs=0.01)
+    nests = swin_tiny()
+    neurons = sum(n.output_count for n in nests)
+    assert total_macs(nests) == pytest.approx(SWIN_PRODUCTS, rel=0.03)
+    sent = SWIN_SPIKES_MJ / SWIN_PRODUCTS_MJ * 4.6 / 0.9
+    assert sent == pytest.approx(0.758, abs=0.001)
+    assert product / (spike * sent) == pytest.approx(3.2, abs=0.05)
+    nonzero = (45.339e9 - word * neurons) / (product * SWIN_PRODUCTS)
+    updates = (26.383e9 - spike * sent * SWIN_PRODUCTS) / (update * neurons)
+    assert nonzero == pytest.approx(0.71, abs=0.005)
+    assert 0 < updates < 40  # of its 40 time steps
+    assert updates == pytest.approx(22, abs=1)
 
 
 def test_rates_fall_with_time_steps() -> None:
