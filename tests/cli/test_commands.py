@@ -132,7 +132,7 @@ def test_price_shows_batches_break_evens_and_fits(model: Path, tmp_path: Path) -
     layers = {b["operation"] for b in found["break_even"]}
     assert layers
     assert {b["chip"] for b in found["break_even"]} == {"horowitz-45nm"}
-    assert len(found["published_break_even"]) == 6
+    assert len(found["published_break_even"]) == 8
     assert [f["chip"] for f in found["fits"]] == ["loihi-1"]
     assert "<svg" in page.read_text(encoding="utf-8")
     shown = sangbo_command(*common, *options).stdout

@@ -72,8 +72,10 @@ def price(
     fits = [chips.fit(chips.layers_of(network.graph), one) for one in found]
     published = list(chips.thresholds()) if break_even else []
     if report_file is not None:
-        known = {c.name: c for c in found}
-        report.price_page(network.graph.name, prices, known, layers, published).write(report_file)
+        page = report.price_page(
+            network.graph.name, prices, {c.name: c for c in found}, layers, published
+        )
+        page.write(report_file)
     if json:
         extra: dict[str, Any] = {"fits": [f.to_dict() for f in fits if f.chips is not None]}
         if compared is not None:
@@ -85,7 +87,9 @@ def price(
         print_json(report.price_document(prices) | extra)
         return
     stdout.print(report.energy_table(prices))
-    stdout.print(report.budget_table(prices, {c.name: c for c in found}))
+    known = {c.name: c for c in found}
+    stdout.print(report.budget_table(prices, known))
+    stdout.print(report.budget_bars(prices, known))
     if batches:
         stdout.print(report.batch_table(batches))
     if compared:

@@ -6,7 +6,13 @@ from sangbo.report.break_even import (
     break_even_table,
     thresholds_table,
 )
-from sangbo.report.budget import batch_document, batch_table, budget_drawing, budget_table
+from sangbo.report.budget import (
+    batch_document,
+    batch_table,
+    budget_bars,
+    budget_drawing,
+    budget_table,
+)
 from sangbo.report.energy import energy_markdown, energy_table, price_document, run_energy
 from sangbo.report.page import Page
 from sangbo.report.price_page import price_page
@@ -19,6 +25,7 @@ __all__ = [
     "break_even_document",
     "break_even_drawing",
     "break_even_table",
+    "budget_bars",
     "budget_drawing",
     "budget_table",
     "energy_markdown",

@@ -11,8 +11,9 @@ import numpy as np
 from rich.table import Table
 
 from sangbo.chips import LayerBreakEven, Threshold
+from sangbo.report.energy import begin_chip, by_chip
 
-_AXIS = 30
+_AXIS = 12
 _KINDS = {
     "arithmetic alone": "#e76f51",
     "memory, folded in time": "#2a9d8f",
@@ -41,15 +42,15 @@ def figures(layer: LayerBreakEven) -> Figures:
 
 def break_even_table(found: Sequence[LayerBreakEven]) -> Table:
     """One row for each kind of layer, over all blocks: its spikes and its break-evens."""
-    table = Table(
-        title="Spikes per value and where they break even with products",
-        caption="picture: ● mean spikes per value (– their range), | break-even of arithmetic, "
-        "f folded with memory, s step by step with memory. Price: of spikes over that of products "
-        "at ⌈log₂(T+1)⌉ bits.",
-        padding=(0, 1, 0, 0),
+    heads = ("spikes", "arith.", "folded", "steps", "price")
+    table = by_chip(
+        "Spikes per value and where they break even with products",
+        "layers",
+        heads,
+        "Picture: ● mean spikes per value (– their range), | break-even of arithmetic, f folded "
+        "with memory, s step by step with memory. Price: of spikes over that of products at "
+        "⌈log₂(T+1)⌉ bits, folded / step by step.",
     )
-    for column in ("chip", "layers", "spikes", "arithmetic", "folded", "step by step", "price"):
-        table.add_column(column, justify="left" if column in ("chip", "layers") else "right")
     limit = max((max(b.spikes, b.compute) for b in found), default=1.0) * 1.02
     table.add_column(f"0 … {limit:.1f}", no_wrap=True)
     last = ""
@@ -58,12 +59,13 @@ def break_even_table(found: Sequence[LayerBreakEven]) -> Table:
         means = {k: float(np.mean([figures(b)[k][0] for b in layers])) for k in _KINDS}
         prices = [figures(b)["memory, step by step"][1] for b in layers]
         folded = [figures(b)["memory, folded in time"][1] for b in layers]
+        if chip != last:
+            begin_chip(table, chip)
         table.add_row(
-            "" if chip == last else chip,
-            part,
+            f"  {part}",
             f"{np.mean(spikes):.2f}",
             *(f"{value:.2f}" for value in means.values()),
-            f"{np.mean(folded):.3f} / {np.mean(prices):.3f}",
+            f"{np.mean(folded):.2f}/{np.mean(prices):.2f}",
             _axis(spikes, list(means.values()), limit),
         )
         last = chip
@@ -73,16 +75,16 @@ def break_even_table(found: Sequence[LayerBreakEven]) -> Table:
 def thresholds_table(found: Iterable[Threshold]) -> Table:
     """Published break-evens beside the modelled ones."""
     table = Table(title="Published break-evens", padding=(0, 1, 0, 0))
-    for column in ("claim", "published", "modelled", "memory", "assumption"):
+    for column in ("claim; what gives the modelled figure", "published", "modelled", "memory"):
         table.add_column(column)
     for row in found:
         table.add_row(
-            row.claim,
+            f"{row.claim} ({row.unit})\n[dim]{row.assumption}[/dim]",
             format_range(row.published),
-            f"{format_range(row.modelled)} {row.unit}",
+            format_range(row.modelled),
             "included" if row.memory else "left out",
-            row.assumption,
         )
+        table.add_section()
     return table
 
 
@@ -144,7 +146,7 @@ def _parts(found: Sequence[LayerBreakEven]) -> dict[tuple[str, str], list[LayerB
     """Layers by chip and by what they are called without their block's number."""
     parts: dict[tuple[str, str], list[LayerBreakEven]] = {}
     for layer in found:
-        part = re.sub(r"\.\d+\.", ".*.", layer.operation)
+        part = re.sub(r"\.\d+\.", ".*.", layer.operation).removeprefix("layers.*.")
         parts.setdefault((layer.chip, part), []).append(layer)
     return parts
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from sangbo.chips import Chip, Energy, Price
 from sangbo.chips.price import energy_dict
-from sangbo.report.energy import format_energy, format_seconds
+from sangbo.report.energy import begin_chip, by_chip, format_energy, format_seconds
 
 _COLOURS = {
     "arithmetic": "#e76f51",
@@ -35,29 +35,40 @@ def shares(energy: Energy, chip: Chip) -> dict[str, float]:
 
 
 def budget_table(prices: Sequence[Price], chips: Mapping[str, Chip]) -> Table:
-    """One row for each scheme that a chip can execute; its bar is a share of the chip's dearest."""
-    legend = ", ".join(f"{letter} {name}" for name, letter in _LETTERS.items())
-    table = Table(title="Where the energy goes", caption=legend, padding=(0, 1, 0, 0))
-    for column in ("chip", "scheme"):
-        table.add_column(column, no_wrap=True)
-    for column in (*_COLOURS, "time", "bound by"):
-        table.add_column(column, justify="right")
-    table.add_column("stacked", no_wrap=True, min_width=_WIDTH)
+    """Where the energy of each scheme goes that a chip can execute."""
+    heads = ("arithm.", "neurons", "control", "on-chip", "external", "time")
+    table = by_chip("Where the energy goes", "scheme", heads, "on-chip and external: memory")
     last = ""
-    for name, scheme, price, energy, largest in _rows(prices):
+    for name, scheme, price, energy, _ in _rows(prices):
+        if name != last:
+            begin_chip(table, name)
         parts = shares(energy, chips[name])
-        cells = [format_energy(spent) if spent else "–" for spent in parts.values()]
         timing = price.timing if scheme == price.scheme else None
         seconds = None if timing is None else timing.seconds
-        if last and name != last:
-            table.add_section()
         table.add_row(
-            "" if name == last else name,
-            scheme,
-            *cells,
+            f"  {scheme}",
+            *(format_energy(spent) if spent else "–" for spent in parts.values()),
             "–" if seconds is None else format_seconds(seconds),
+        )
+        last = name
+    return table
+
+
+def budget_bars(prices: Sequence[Price], chips: Mapping[str, Chip]) -> Table:
+    """The same stacked: each bar is a share of the chip's dearest; and what bounds the time."""
+    legend = ", ".join(f"{letter} {name}" for name, letter in _LETTERS.items())
+    table = by_chip("The same, stacked", "scheme", ("total", "bound by"), legend)
+    table.add_column("", no_wrap=True, min_width=_WIDTH)
+    last = ""
+    for name, scheme, price, energy, largest in _rows(prices):
+        if name != last:
+            begin_chip(table, name)
+        timing = price.timing if scheme == price.scheme else None
+        table.add_row(
+            f"  {scheme}",
+            format_energy(energy.total),
             "–" if timing is None else str(timing.bound),
-            _bar(parts, largest),
+            _bar(shares(energy, chips[name]), largest),
         )
         last = name
     return table
@@ -89,20 +100,15 @@ def budget_drawing(prices: Sequence[Price], chips: Mapping[str, Chip]) -> str:
 def batch_table(found: Mapping[str, Mapping[int, Sequence[Price]]], per: str = "token") -> Table:
     """Energy per token or sample by chip, scheme and batch, with what share memory has."""
     sizes = sorted({size for by_size in found.values() for size in by_size})
-    table = Table(
-        title=f"Energy per {per} by batch (memory's share)", padding=(0, 1, 0, 0), show_lines=False
-    )
-    for column in ("chip", "scheme"):
-        table.add_column(column, no_wrap=True)
-    for size in sizes:
-        table.add_column(f"{size}", justify="right", no_wrap=True)
+    title = f"Energy per {per} by batch (memory's share)"
+    table = by_chip(title, "scheme", [str(size) for size in sizes])
     for chip, by_size in found.items():
         schemes = [p.scheme for p in by_size[sizes[0]] if p.energy is not None]
+        begin_chip(table, chip)
         for scheme in schemes:
             energies = [p.energy for s in sizes for p in by_size[s] if p.scheme == scheme]
             table.add_row(
-                chip if scheme == schemes[0] else "",
-                scheme,
+                f"  {scheme}",
                 *(
                     f"{format_energy(e.total)} ({e.memory / (e.total or 1):.0%})"
                     for e in energies
@@ -140,7 +146,7 @@ def _rows(prices: Sequence[Price]) -> Iterator[tuple[str, str, Price, Energy, fl
         if price.energy is not None:
             yield price.chip, price.scheme + by, price, price.energy, largest[price.chip]
         if price.stepped is not None:
-            name = f"{price.scheme}, step by step"
+            name = f"{price.scheme}, by steps"
             yield price.chip, name, price, price.stepped, largest[price.chip]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sangbo.chips import Energy, Price
@@ -19,19 +20,31 @@ _INCLUDED = "included"
 def energy_table(prices: Sequence[Price], per: Per = "token", *, baselines: bool = True) -> Table:
     """A table with one row per chip and scheme, and the dense baselines beside them if wanted."""
     codes = ", ".join(dict.fromkeys(price.code for price in prices))
-    table = Table(title=f"Energy per {per} (modelled; code {codes})", padding=(0, 1, 0, 0))
-    chip_head, scheme_head, _, *figure_heads = _head(per)
-    for column in (chip_head, scheme_head):
-        table.add_column(column, no_wrap=True)
-    for column in figure_heads:
-        table.add_column(column, justify="right", no_wrap=True)
+    _, scheme_head, _, *figure_heads = _head(per)
+    table = by_chip(f"Energy per {per} (modelled; code {codes})", scheme_head, figure_heads)
     last = ""
     for chip, scheme, _, *figures in _rows(prices, baselines):
-        if last and chip != last:
-            table.add_section()
-        table.add_row("" if chip == last else chip, scheme, *figures)
+        if chip != last:
+            begin_chip(table, chip)
+        table.add_row(f"  {scheme}", *figures)
         last = chip
     return table
+
+
+def by_chip(title: str, first: str, figures: Sequence[str], caption: str | None = None) -> Table:
+    """A table for 80 columns: names of chips are rows of their own, and no figure is cut."""
+    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for column in figures:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def begin_chip(table: Table, chip: str) -> None:
+    """The row with which a chip begins in a table of `by_chip`."""
+    if table.row_count:
+        table.add_section()
+    table.add_row(chip, style="bold")
 
 
 def energy_markdown(prices: Sequence[Price], per: Per = "token") -> str:
