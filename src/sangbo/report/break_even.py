@@ -118,7 +118,7 @@ def break_even_drawing(found: Sequence[LayerBreakEven]) -> str:
         f'<path d="M{left} 40V{low}H{width - 20}" fill="none" stroke="#555"/>',
         f'<path d="M{left} {y(1):.1f}H{width - 20}" stroke="#c00" stroke-dasharray="6 4"/>',
         f'<text x="{width - 22}" y="22" fill="#c00" text-anchor="end">'
-        "- - break-even: above it, products are cheaper</text>",
+        "- - break-even: products win above</text>",
         f'<text x="{width / 2}" y="{height - 12}" text-anchor="middle">spikes per value</text>',
         f'<text x="16" y="{low / 2 + 20}" transform="rotate(-90 16 {low / 2 + 20})" '
         'text-anchor="middle">price of spikes over products</text>',
