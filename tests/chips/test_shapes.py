@@ -107,7 +107,7 @@ def test_what_sums_give_is_what_the_graph_says() -> None:
     linear = [o for o in graph.operations if isinstance(o, Linear)]
     assert list(known) == [o.output for o in linear]
     ledger = Ledger(samples=4)
-    for nest in known.values():
+    for nest in (shaped.nest for shaped in known.values()):
         ledger.neuron(f"{nest.name}.in").add(np.ones((4, nest.inputs), np.int32))
         count = ledger.operation(nest.name, f"{nest.name}.in", nest.weight_count)
         count.rows = 4
@@ -132,6 +132,7 @@ def test_a_convolution_reads_its_weights_once_an_image() -> None:
     for known in (weighted(graph), None):
         shaped = counted(ledger, known=known)["y"]
         assert shaped.times * shaped.nest.macs == pytest.approx(count.pairs.total / 2)
+        assert counted(ledger, 4, known)["y"].times == pytest.approx(shaped.times / 4)
         for name in ("horowitz-45nm", "eyeriss-like"):
             run = chips.moved(ledger, chips.load(name), nests=known)
             outermost = [a for a in run.accesses if a.operand == "weights"][-1]

@@ -8,8 +8,8 @@ from dataclasses import replace
 from sangbo.chips.budget import neuron_updates, rescales, spend, steps_of, time
 from sangbo.chips.chip import Chip
 from sangbo.chips.memory import moved
-from sangbo.chips.nests import Nest
 from sangbo.chips.price import Baseline, Energy, Events
+from sangbo.chips.shapes import Shaped
 from sangbo.chips.sides import SidePrices
 from sangbo.codes import Code
 from sangbo.ledger import Ledger
@@ -27,7 +27,7 @@ def level_bits(ledger: Ledger) -> dict[str, int]:
 
 
 def baselines_of(
-    ledger: Ledger, chip: Chip, batch: int, nests: Mapping[str, Nest]
+    ledger: Ledger, chip: Chip, batch: int, nests: Mapping[str, Shaped]
 ) -> tuple[Baseline, ...]:
     """Dense execution that skips zeros, at fewer bits, and both.
 
@@ -70,7 +70,7 @@ def stepped_of(
     prices: SidePrices,
     events: Events,
     batch: int,
-    nests: Mapping[str, Nest],
+    nests: Mapping[str, Shaped],
 ) -> Energy:
     """The spiking scheme run one time step after the other instead of folded in time."""
     steps = steps_of(ledger, code)

@@ -27,6 +27,7 @@ from sangbo.chips.chip import Chip
 from sangbo.chips.memory import Moved, moved
 from sangbo.chips.nests import SUM_BYTES, Nest
 from sangbo.chips.search import Flow, search
+from sangbo.chips.shapes import Shaped
 from sangbo.errors import ChipError, PriceError
 from sangbo.ledger import Ledger
 
@@ -107,7 +108,7 @@ def layer_break_evens(
     *,
     code: str = "csd",
     batch: int = 1,
-    nests: Mapping[str, Nest] | None = None,
+    nests: Mapping[str, Shaped] | None = None,
 ) -> list[LayerBreakEven]:
     """Every operation of ``ledger`` on ``chip``; none where the chip has not both units.
 

@@ -37,7 +37,7 @@ from dataclasses import dataclass, replace
 from sangbo.chips.chip import Chip, MemoryLevel
 from sangbo.chips.nests import B, Nest, X, Y
 from sangbo.chips.search import Flow, search
-from sangbo.chips.shapes import counted, stored_bits
+from sangbo.chips.shapes import Shaped, counted, stored_bits
 from sangbo.errors import PriceError
 from sangbo.ledger import Ledger
 
@@ -111,7 +111,7 @@ def moved(
     bits: Mapping[str, int] | None = None,
     steps: Mapping[str, int] | None = None,
     density: Mapping[str, float] | None = None,
-    nests: Mapping[str, Nest] | None = None,
+    nests: Mapping[str, Shaped] | None = None,
 ) -> Moved:
     """What moves while one sample of ``ledger`` passes through ``chip``, by the assumptions above.
 

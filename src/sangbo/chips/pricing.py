@@ -26,9 +26,8 @@ from sangbo.chips.baselines import baselines_of, stepped_of
 from sangbo.chips.budget import neuron_updates, rescales, spend, steps_of, time
 from sangbo.chips.chip import Chip
 from sangbo.chips.memory import moved, weight_bytes
-from sangbo.chips.nests import Nest
 from sangbo.chips.price import SCHEMES, Energy, Events, Price, Scheme, Timing
-from sangbo.chips.shapes import check
+from sangbo.chips.shapes import Shaped, check
 from sangbo.chips.sides import Mask, SidePrices, side_prices
 from sangbo.codes import Code
 from sangbo.ledger import Ledger
@@ -82,7 +81,7 @@ def price(
     code: str = "csd",
     split: str = "value",
     batch: int = 1,
-    nests: Mapping[str, Nest] | None = None,
+    nests: Mapping[str, Shaped] | None = None,
 ) -> list[Price]:
     """The three schemes of ``ledger`` on ``chip``, per sample.
 
@@ -115,7 +114,7 @@ def price_all(
     code: str = "csd",
     split: str = "value",
     batch: int = 1,
-    nests: Mapping[str, Nest] | None = None,
+    nests: Mapping[str, Shaped] | None = None,
 ) -> list[Price]:
     """What `price` says for each chip, one after the other; the ledger is summed up only once."""
     spike_code = codes.code(code)
@@ -136,7 +135,7 @@ def _on_chip(
     batch: int,
     groups: Mapping[str, Tally],
     wide: float,
-    nests: Mapping[str, Nest],
+    nests: Mapping[str, Shaped],
 ) -> list[Price]:
     prices = side_prices(chip, spike_code)
     available: dict[Scheme, bool] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 from sangbo.chips.nests import Nest, attention, convolution, linear
@@ -78,33 +79,42 @@ def nests_of(operation: Operation, graph: Graph) -> list[Nest]:
     return make(operation, graph)
 
 
-def weighted(graph: Graph) -> dict[str, Nest]:
-    """The nest of every operation of ``graph`` that has weights, by its name."""
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """An operation as a loop nest, and how many of that nest one sample is, or one counted row."""
+
+    nest: Nest
+    times: float
+
+
+def weighted(graph: Graph) -> dict[str, Shaped]:
+    """What one row that a ledger counts is of the nest of each operation that has weights.
+
+    A row of a convolution is one position of its output, so its nest, a whole sample, is many.
+    """
     return {
-        nest.name: nest
+        nest.name: Shaped(nest, 1 / prod(_positions(operation, graph)))
         for operation in graph.synaptic
         if operation.weights()
         for nest in nests_of(operation, graph)
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Shaped:
-    """A counted operation as a loop nest, and how many of that nest one sample is."""
-
-    nest: Nest
-    times: float
+def _positions(operation: Operation, graph: Graph) -> tuple[int, ...]:
+    """Sizes of the axes along which one sample of a convolution has outputs."""
+    whole = isinstance(operation, Convolution)
+    return graph.values[operation.output].inner()[:-1] if whole else ()
 
 
 def counted(
-    ledger: Ledger, batch: int = 1, known: Mapping[str, Nest] | None = None
+    ledger: Ledger, batch: int = 1, known: Mapping[str, Shaped] | None = None
 ) -> dict[str, Shaped]:
     """The loop nest of every operation of ``ledger`` that multiplied anything.
 
     Args:
         ledger: at least one sample.
         batch: samples that share one reading of the weights.
-        known: nests by operation, as `weighted` gives them. What is missing follows from sums.
+        known: shapes by operation, as `weighted` gives them. What is missing follows from sums.
 
     Raises:
         LedgerError: where the ledger has no samples, or lacks the neurons of an operation.
@@ -120,7 +130,7 @@ def counted(
 
 
 def _counted(
-    name: str, count: SynapticCount, ledger: Ledger, batch: int, known: Nest | None
+    name: str, count: SynapticCount, ledger: Ledger, batch: int, known: Shaped | None
 ) -> Shaped:
     """The loop nest of a counted operation.
 
@@ -133,12 +143,12 @@ def _counted(
     width = stored_bits(levels) / 8
     if known is not None:
         nest = replace(
-            known,
-            batch=known.batch * batch,
+            known.nest,
+            batch=known.nest.batch * batch,
             input_bytes=width,
-            weight_bytes=count.weight_bytes / known.weight_count,
+            weight_bytes=count.weight_bytes / known.nest.weight_count,
         )
-        return Shaped(nest, count.pairs.total / (nest.macs * samples))
+        return Shaped(nest, known.times * count.rows / (samples * batch))
     fed = max(1, round(levels.total / count.rows))
     pairs = count.pairs.total / count.rows
     outputs = max(1, round(pairs * count.rows / max(1, levels.total)))
