@@ -13,7 +13,7 @@ from rich.table import Table
 from sangbo.chips import LayerBreakEven, Threshold
 from sangbo.report.energy import begin_chip, by_chip
 
-_AXIS = 12
+_AXIS = 10
 _KINDS = {
     "arithmetic alone": "#e76f51",
     "memory, folded in time": "#2a9d8f",

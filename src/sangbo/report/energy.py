@@ -13,7 +13,7 @@ from sangbo.chips import Energy, Price
 Per: TypeAlias = Literal["token", "sample"]
 _PREFIXES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"))
 _MISSING = "no unit"
-_UNKNOWN = "unpublished"
+_UNKNOWN = "unknown"
 _INCLUDED = "included"
 
 
