@@ -93,10 +93,9 @@ def test_every_product_is_counted_once(name: str) -> None:
                 rows = rows[values[operation.gate].reshape(-1) != 0]
             check(ledger, operation.output, rows, graph.values[operation.output].channels)
         elif isinstance(operation, Recurrent) and operation.weight is not None:
-            rows = values[operation.output].size
-            assert ledger.operations[operation.output].pairs.total == (
-                rows * len(graph.tensors[operation.weight.values])
-            )
+            states = values[operation.output].size
+            gates = len(graph.tensors[operation.weight.values])
+            assert ledger.operations[operation.output].pairs.total == states * gates
         elif isinstance(operation, Convolution):
             sliding = operation.windows(graph.values[operation.input])
             levels = values[operation.input]

@@ -13,7 +13,7 @@ from sangbo.convert.gradients import backward, inner
 from sangbo.convert.sites import find_sites
 from sangbo.engines import Reading, Reference
 from sangbo.engines.reference import recurrent
-from sangbo.graph import Add, Graph, Recurrent
+from sangbo.graph import Add, Concatenate, Graph, Recurrent
 
 STEP = 5e-4
 
@@ -34,13 +34,13 @@ def nudged(graph: Graph, value: str) -> Graph:
     if value in graph.inputs:
         operations.append(Add(new, value, "step"))
     for o in graph.operations:
-        changed = {
+        changed: dict[str, Any] = {
             f: new
             for f in ("input", "left", "right", "query", "key", "value", "gate", "initial")
             if getattr(o, f, None) == value
         }
-        if value in getattr(o, "values", ()):
-            changed["values"] = tuple(new if n == value else n for n in o.values)  # type: ignore[attr-defined]
+        if isinstance(o, Concatenate):
+            changed["values"] = tuple(new if n == value else n for n in o.values)
         operations.append(replace(o, **changed))
         if o.output == value:
             operations.append(Add(new, value, "step"))

@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+import torch
+from torch import nn
 
-from sangbo.errors import SourceError, UnsupportedError  # noqa: E402
-from sangbo.graph import Linear  # noqa: E402
-from sangbo.sources.exported import from_torch  # noqa: E402
-from sangbo.training import to_torch  # noqa: E402
+from sangbo.errors import SourceError, UnsupportedError
+from sangbo.graph import Linear
+from sangbo.sources.exported import from_torch
+from sangbo.training import to_torch
 
 pytestmark = pytest.mark.oracle
 

@@ -41,7 +41,15 @@ class Likelihood(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Categorical:
-    """Logits over the last axis; each row of all other axes is one prediction."""
+    """Logits over the last axis; each row of all other axes is one prediction.
+
+    Attributes:
+        doubt: share of the answers that are drawn evenly from all classes, whatever the logits say.
+            A network that is sure of each image that it has learnt from shows no gradients there,
+            and yet is not so sure of others.
+    """
+
+    doubt: float = 0.0
 
     def predictions(self, output: Real) -> int:
         """How many rows there are."""
@@ -55,6 +63,9 @@ class Categorical:
         reached = np.cumsum(probabilities, axis=-1, dtype=np.float64)
         drawn = generator.random((len(logits), 1)) * reached[:, -1:]
         labels = (reached <= drawn).sum(axis=-1)
+        if self.doubt:
+            even = generator.random(len(labels)) < self.doubt
+            labels = np.where(even, generator.integers(logits.shape[1], size=len(labels)), labels)
         gradient: Real = -probabilities
         gradient[np.arange(len(labels)), labels] += 1
         return gradient.reshape(output.shape)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -15,6 +15,9 @@ from sangbo.graph import Graph
 from sangbo.progress import Progress
 from sangbo.sources import Source
 from sangbo.tasks.likelihood import Categorical, Likelihood
+
+DOUBT = 0.02
+"""Of a network that is calibrated on what it has learnt from; 0 gave thresholds much too coarse."""
 
 Draft: TypeAlias = Callable[[], Engine[Any]]
 """Makes an engine that runs a network well enough to write with, before it is converted."""
@@ -78,7 +81,7 @@ class Plain:
     """
 
     name: str = "plain"
-    meaning: Likelihood = field(default_factory=Categorical)
+    meaning: Likelihood = Categorical(DOUBT)  # noqa: RUF009 - frozen
 
     @property
     def writes(self) -> bool:
