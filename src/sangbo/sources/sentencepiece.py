@@ -6,6 +6,7 @@ vocabulary its pieces, scores and normalisation become a tokenizer of the ``toke
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ LARGEST_FILE = 64 * 2**20
 MOST_PIECES = 2**21
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 UNIGRAM = 1
-_UNKNOWN_PENALTY = 10.0
+_ALL = 2**31
+"""Spaces that are taken away where a text begins."""
+
 _SPACE = "▁"
 
 
@@ -71,6 +74,8 @@ def read_sentencepiece(path: Path, *, ends: bool) -> Tokenizer:
             f"expected at most {MOST_PIECES} pieces in {path} that differ, one of them unknown, "
             f"found {len(pieces)} of which {len(unknown)} unknown"
         )
+    if any(len(p.text) < 2 for p in pieces if p.kind in (UNKNOWN, CONTROL)):
+        raise UnsupportedError(f"expected control tokens of several characters in {path}")
     inner = _tokenizer(pieces, unknown[0], normalizer, str(path))
     last = pieces[number].text if 0 <= (number := _number(trainer, 42, 2)) < len(pieces) else None
     if ends and last is not None:
@@ -90,12 +95,10 @@ def _tokenizer(
     normal = [p.score for p in pieces if p.kind in (NORMAL, USER_DEFINED)]
     if not normal:
         raise SourceError(f"expected pieces for texts in {where}, found none")
-    worst = min(normal) - _UNKNOWN_PENALTY
-    # What is no text must lose against its characters, even where all of those are unknown.
-    scores = [
-        (p.text, p.score if p.kind in (NORMAL, USER_DEFINED) else worst * len(p.text) - 1)
-        for p in pieces
-    ]
+    # Unused pieces lose against any other; what stands for no text is cut before it is found, and
+    # its score must not lower that of unknown characters, which follows from the lowest.
+    scores = [(p.text, p.score if p.kind == NORMAL else min(normal)) for p in pieces]
+    controls = [p.text for p in pieces if p.kind in (UNKNOWN, CONTROL)]
     rules: list[Any] = []
     charsmap = normalizer.get(2, [b""])[-1]
     if not isinstance(charsmap, bytes):
@@ -103,20 +106,30 @@ def _tokenizer(
     with library(f"expected {where} to hold a vocabulary"):
         if charsmap:
             rules.append(normalizers.Precompiled(charsmap))
-        if _number(normalizer, 4, 1):
+        if single := _number(normalizer, 4, 1):
             rules += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
         inner = tokenizers.Tokenizer(models.Unigram(scores, unknown, byte_fallback=False))
         inner.normalizer = normalizers.Sequence(rules)
-        scheme = "always" if _number(normalizer, 3, 1) else "never"
-        inner.pre_tokenizer = pre_tokenizers.Metaspace(_SPACE, prepend_scheme=scheme)
-        inner.decoder = decoders.Metaspace(_SPACE, prepend_scheme=scheme)
-        inner.add_special_tokens(
-            [AddedToken(p.text, normalized=False) for p in pieces if p.kind in (UNKNOWN, CONTROL)]
+        prefixed = _number(normalizer, 3, 1)
+        scheme = "always" if prefixed else "never"
+        inner.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Metaspace(_SPACE, prepend_scheme=scheme), *map(_cut, controls)]
         )
+        leading = _ALL if single else int(bool(prefixed))
+        inner.decoder = decoders.Sequence(
+            [decoders.Replace(_SPACE, " "), decoders.Fuse(), decoders.Strip(" ", left=leading)]
+        )
+        inner.add_special_tokens([AddedToken(text, normalized=False) for text in controls])
         inner.add_tokens(
             [AddedToken(p.text, normalized=False) for p in pieces if p.kind == USER_DEFINED]
         )
     return inner
+
+
+def _cut(control: str) -> pre_tokenizers.PreTokenizer:
+    """Cut a control token that stands in a text after its first character, so that it is text."""
+    first, rest = re.escape(control[0]), re.escape(control[1:])
+    return pre_tokenizers.Split(Regex(f"{first}(?={rest})"), behavior="merged_with_previous")
 
 
 def _message(path: Path) -> dict[int, list[Any]]:
