@@ -54,13 +54,19 @@ def read_sentencepiece(path: Path, *, ends: bool) -> Tokenizer:
         path: the file.
         ends: whether the end token is added after a text.
 
+    Unknown characters next to each other are one token, as in SentencePiece. Two cases differ from
+    it: a combining mark after a character that normalisation replaces goes with it, and unknown
+    characters on both sides of a cut within a written control token are two tokens.
+
     Raises:
         SourceError: where the file is broken.
         UnsupportedError: where its vocabulary is not unigram, or falls back to bytes.
     """
     document = _message(path)
     pieces = [_piece(part, str(path)) for part in document.get(1, ())]
-    trainer, normalizer = (_inner(document, field, str(path)) for field in (2, 3))
+    if not {2, 3} <= document.keys():
+        raise SourceError(f"expected {path} to say how it was made, found a part of a vocabulary")
+    trainer, normalizer = (_parse(document[field][-1], str(path)) for field in (2, 3))
     if (model := _number(trainer, 3, UNIGRAM)) != UNIGRAM:
         raise UnsupportedError(f"expected a unigram vocabulary in {path}, found model type {model}")
     if _number(trainer, 35, 0) or any(p.kind == BYTE for p in pieces):
@@ -139,11 +145,6 @@ def _message(path: Path) -> dict[int, list[Any]]:
             f"expected {path} to have at most {LARGEST_FILE} bytes, found {cursor.left}"
         )
     return _fields(cursor)
-
-
-def _inner(document: dict[int, list[Any]], field: int, where: str) -> dict[int, list[Any]]:
-    """The message in a field, the last where there are several; empty where there is none."""
-    return _parse(document.get(field, [b""])[-1], where)
 
 
 def _parse(content: Any, where: str) -> dict[int, list[Any]]:
