@@ -212,8 +212,8 @@ def test_odd_whisper_tensors_are_refused(
 
 def test_other_networks_of_ctranslate2_are_refused(tmp_path: Path) -> None:
     tensors = made.whisper_tensors()
-    for options in ({"name": "TransformerSpec"}, {"version": 5}):
-        content = made.ctranslate2_binary(tensors, **options)  # type: ignore[arg-type]
+    for name, version in (("TransformerSpec", 6), ("WhisperSpec", 5)):
+        content = made.ctranslate2_binary(tensors, name, version)
         made.write_whisper(tmp_path)
         (tmp_path / "model.bin").write_bytes(content)
         with pytest.raises(UnsupportedError, match=r"WhisperSpec|version 6"):

@@ -57,10 +57,10 @@ def from_huggingface(
     """
     renamed = rename(_plain(tensors), OUTER, LAYERS, facts.where)
     pooler = [renamed.pop(n) for n in ("pooler", "pooler.bias") if n in renamed]
-    net, hidden = _encoder(facts, renamed)
+    net, _ = _encoder(facts, renamed)
     left_out = ["pooler"] if pooler else []
     return net.finish(
-        name, {**_metadata(facts), "left_out": left_out, **metadata}, outputs=(hidden,)
+        name, {**_metadata(facts), "left_out": left_out, **metadata}, outputs=(net.call(HIDDEN),)
     )
 
 

@@ -6,6 +6,7 @@ weight and its result; a bias is the weight's name with ``.bias``.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -74,6 +75,11 @@ class Builder:
         """Append an operation; the name of the value that it writes."""
         self._operations.append(operation)
         return operation.output
+
+    def call(self, name: str) -> str:
+        """Give the value that was written last another name; nothing may read it yet."""
+        self._operations[-1] = dataclasses.replace(self._operations[-1], output=name)
+        return name
 
     def embed(self, name: str, index: str, output: str | None = None) -> str:
         """Rows of the table ``name`` at the input ``index``; written to ``NAME.rows``."""

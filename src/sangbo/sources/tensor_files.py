@@ -8,6 +8,7 @@ the extra ``torch``. A new family is one module with `Family`'s two names, and o
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -132,7 +133,10 @@ def _array(content: bytes, name: str) -> Array:
     }.get(version)
     if read is None:
         raise ValueError(f"{name} has the version {version} of NumPy's format")
-    shape, by_column, dtype = read(stream)
+    try:
+        shape, by_column, dtype = read(stream)
+    except (SyntaxError, TypeError, RecursionError, tokenize.TokenError) as error:
+        raise ValueError(f"{name} has a broken header: {error}") from None
     rest = content[stream.tell() :]
     if dtype.hasobject or len(rest) != int(np.prod(shape, dtype=object)) * dtype.itemsize:
         raise ValueError(f"{name} has {len(rest)} bytes for {dtype}{list(shape)}")
