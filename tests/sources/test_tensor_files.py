@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from sangbo.errors import MissingExtraError, SangboError, SourceError, UnsupportedError
@@ -19,7 +18,7 @@ from sangbo.sources import open_source, tensor_files
 from sangbo.sources.dcgan import from_tensors as read_generator
 from sangbo.sources.efficientnet import same
 
-Arrays = dict[str, NDArray[Any]]
+Arrays = dict[str, Any]
 
 
 def speller(seed: int = 0) -> Arrays:
