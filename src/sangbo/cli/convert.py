@@ -17,7 +17,7 @@ from sangbo.convert import convert as convert_network
 from sangbo.convert.budget import DEFAULT
 from sangbo.network import Network
 
-SOURCE = "A catalogue name, a folder with config.json, a .gguf file, or hf:org/name."
+SOURCE = "A catalogue name (see models), a folder or file that holds a network, or hf:org/name."
 
 
 def convert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sangbo.cli.output import JsonFlag, print_json, stdout
@@ -14,11 +15,11 @@ def models(json: JsonFlag = False) -> None:
     if json:
         print_json({"models": [entry.to_dict() for entry in found]})
         return
-    table = Table(title="Networks that Sangbo fetches by name")
-    for column in ("name", "task", "family", "parameters", "file", "licence", "source"):
-        table.add_column(column)
+    table = Table(title="Networks that Sangbo fetches by name", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("name", "task", "family", "weights", "file", "licence"):
+        table.add_column(column, no_wrap=True)
     for entry in found:
         size, count = f"{entry.bytes / 1e6:.0f} MB", f"{entry.parameters / 1e6:.1f} M"
-        packages = ", ".join(f"{p.name} {p.version}" for p in entry.packages)
-        table.add_row(entry.name, entry.task, entry.family, count, size, entry.licence, packages)
+        licence = "none stated" if entry.licence == "NOASSERTION" else entry.licence
+        table.add_row(entry.name, entry.task, entry.family, count, size, licence)
     stdout.print(table)
