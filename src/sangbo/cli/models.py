@@ -15,7 +15,9 @@ def models(json: JsonFlag = False) -> None:
     if json:
         print_json({"models": [entry.to_dict() for entry in found]})
         return
-    table = Table(title="Networks that Sangbo fetches by name", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title="Networks that Sangbo fetches by name", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for column in ("name", "task", "family", "weights", "file", "licence"):
         table.add_column(column, no_wrap=True)
     for entry in found:
