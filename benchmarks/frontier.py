@@ -4,10 +4,8 @@
 
 Prepares a conversion once, builds it at several mean numbers of spikes per value, and reads the
 same text with the original and with all of them. Nothing of the text is used in conversion. Spikes
-per value are counted in three ways: by targets (a level counts once for every weight that reads it:
-what energy follows), as sent (once, wherever a neuron sends it), and as sent into weights (without
-queries and probabilities, many of which are zero). Beside each stands what is left for the spiking
-side when the levels of most spikes go dense, `DENSE` of all levels at most.
+per value are counted in the three ways of `sangbo.convert.spikes`. Beside each stands what is left
+for the spiking side when the values of most spikes go dense, `DENSE` of all values at most.
 """
 
 from __future__ import annotations
@@ -23,23 +21,22 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from sangbo import Settings, codes
 from sangbo.convert.allocate import point
 from sangbo.convert.budget import DEFAULT, Budget
 from sangbo.convert.prepare import prepare
+from sangbo.convert.spikes import found
 from sangbo.engines import Native, Reference, Segment
 from sangbo.engines.base import Index, Real
-from sangbo.graph import Linear
-from sangbo.ledger import Histogram, Ledger
+from sangbo.ledger import Ledger
 from sangbo.sources import open_source
 from sangbo.tasks.language import whole_reading
 
-SPIKES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6, 1.8)
+SPIKES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
 CONTEXT = 512
 DENSE = 0.05
-WAYS = ("by targets", "as sent", "into weights")
+WAYS = ("into_weights", "as_sent", "by_targets")
 
 
 @dataclass(slots=True)
@@ -53,7 +50,7 @@ class Row:
         kl_divergence: nats per token.
         top1_agreement: share of tokens.
         spikes: csd spikes per value in each of the `WAYS`, no level dense.
-        beside: the same where up to `DENSE` of the levels are dense: spikes left, and that share.
+        beside: the same where `DENSE` of the values are dense: spikes left.
     """
 
     budget: str
@@ -62,7 +59,7 @@ class Row:
     kl_divergence: float = 0.0
     top1_agreement: float = 0.0
     spikes: dict[str, float] = field(default_factory=dict)
-    beside: dict[str, tuple[float, float]] = field(default_factory=dict)
+    beside: dict[str, float] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -74,7 +71,7 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=int, default=16384)
     parser.add_argument("--weight-bits", type=int, choices=(4, 8))
-    parser.add_argument("--budget", action="append", help="instead of 0.8 … 1.8 spikes")
+    parser.add_argument("--budget", action="append", help="instead of 0.8 … 1.6 spikes")
     parser.add_argument("--picture", type=Path, help="PNG of the frontier")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -85,9 +82,12 @@ def main() -> None:
     settings = Settings(weight_bits=given.weight_bits)
     prepared = prepare(source, settings, None, told)
     rows, engines = [], []
-    for text in given.budget or [*(f"spikes={s}" for s in SPIKES), str(DEFAULT)]:
+    for text in given.budget or [
+        *(f"spikes={s},dense={DENSE:.0%}" for s in SPIKES),
+        str(DEFAULT),
+    ]:
         choices = prepared.choose(Budget.parse(text))
-        rows.append(Row(text, point(choices, None).perplexity))
+        rows.append(Row(text, point(choices, prepared.prices).perplexity))
         engines.append(Native(prepared.build(choices)))
     read(rows, engines, Reference(source.graph), ids)
     if given.picture is not None:
@@ -136,48 +136,23 @@ def log_probabilities(logits: Real) -> Real:
 
 def tally(row: Row, ledger: Ledger, engine: Native) -> None:
     """Count spikes per value in all `WAYS`."""
-    operations = ledger.operations.values()
-    weighted = {o.input for o in engine.graph.operations if isinstance(o, Linear)}
-    counted = (
-        [o.pairs for o in operations],
-        [ledger.neurons[name] for name in {o.source for o in operations}],
-        [ledger.neurons[name] for name in weighted],
-    )
-    for way, histograms in zip(WAYS, counted, strict=True):
-        shares = by_spikes(histograms)
-        row.spikes[way] = float(shares @ np.arange(len(shares)))
-        row.beside[way] = split(shares)
-
-
-def by_spikes(histograms: Sequence[Histogram]) -> NDArray[np.float64]:
-    """Share of the values with 0, 1, 2 … csd spikes."""
     csd = codes.code("csd")
-    counts = np.zeros(17)
-    for histogram in histograms:
-        counts += np.bincount(csd.spikes(histogram.magnitudes), histogram.occurrences, len(counts))
-    return counts / counts.sum()
-
-
-def split(shares: NDArray[np.float64]) -> tuple[float, float]:
-    """Spikes per value left, and the share of values that is dense, where the largest are."""
-    spikes, dense = float(shares @ np.arange(len(shares))), 0.0
-    for count in range(len(shares) - 1, 0, -1):
-        moved = min(float(shares[count]), DENSE - dense)
-        spikes, dense = spikes - moved * count, dense + moved
-    return spikes, dense
+    row.spikes = found(engine.graph, ledger, csd).to_dict()
+    row.beside = found(engine.graph, ledger, csd, DENSE).to_dict()
 
 
 def markdown(rows: Sequence[Row], tokens: int) -> str:
     """The table that people read."""
+    ways = " | ".join(way.replace("_", " ") for way in WAYS)
     lines = [
         f"{tokens} tokens, windows of {CONTEXT}; csd spikes per value, and in brackets those left "
         f"where {DENSE:.0%} of the values at most are dense",
         "",
-        f"| budget | predicted | perplexity | KL (nats) | top-1 | {' | '.join(WAYS)} |",
+        f"| budget | predicted | perplexity | KL (nats) | top-1 | {ways} |",
         f"|---|---:|---:|---:|---:|{'---:|' * len(WAYS)}",
     ]
     for r in rows:
-        counts = " | ".join(f"{r.spikes[w]:.2f} ({r.beside[w][0]:.2f})" for w in WAYS)
+        counts = " | ".join(f"{r.spikes[w]:.2f} ({r.beside[w]:.2f})" for w in WAYS)
         lines.append(
             f"| {r.budget} | +{r.predicted:.2%} | {r.change:+.2%} | {r.kl_divergence:.4f} "
             f"| {r.top1_agreement:.1%} | {counts} |"
@@ -191,9 +166,10 @@ def draw(rows: Sequence[Row], tokens: int, path: Path) -> None:
     axes = figure.subplots()
     change = [100 * r.change for r in rows]
     for way, colour in zip(WAYS, ("#b71c1c", "#1565c0", "#2e7d32"), strict=True):
-        axes.plot([r.spikes[way] for r in rows], change, "o-", color=colour, label=way)
-        left = [r.beside[way][0] for r in rows]
-        axes.plot(left, change, "o:", color=colour, mfc="white", label=f"{way}, {DENSE:.0%} dense")
+        name = way.replace("_", " ")
+        axes.plot([r.spikes[way] for r in rows], change, "o-", color=colour, label=name)
+        left = [r.beside[way] for r in rows]
+        axes.plot(left, change, "o:", color=colour, mfc="white", label=f"{name}, {DENSE:.0%} dense")
     axes.axhline(2, color="#607d8b", linewidth=0.8)
     axes.axvline(1.2, color="#607d8b", linewidth=0.8)
     axes.set(

@@ -17,6 +17,8 @@ from sangbo.convert import convert as convert_network
 from sangbo.convert.budget import DEFAULT
 from sangbo.network import Network
 
+WAYS = {"into_weights": "into weights", "as_sent": "as sent", "by_targets": "by targets"}
+"""How values are counted; see `sangbo.convert.spikes`."""
 SOURCE = "A catalogue name (see models), a folder or file that holds a network, or hf:org/name."
 
 
@@ -36,7 +38,10 @@ def convert(
     chip: Annotated[str, typer.Option(help="Chip whose prices decide.")] = "horowitz-45nm",
     budget: Annotated[
         str,
-        typer.Option(help="What thresholds may spend: perplexity=0.2%, spikes=1.2, energy=50uJ."),
+        typer.Option(
+            help="What thresholds may spend: perplexity=0.2%, energy=50uJ, spikes=1.2 per value "
+            "that weights read, or spikes=1.2,dense=5% beside so many values on the dense side."
+        ),
     ] = str(DEFAULT),
     calibrate: Annotated[
         Path | None, typer.Option(help="Text to calibrate on, instead of the network's own.")
@@ -69,8 +74,10 @@ def convert(
 
 def frontier_table(summary: Mapping[str, Any]) -> Table:
     """What could have been chosen and what was: lost perplexity against spikes and energy."""
-    table = Table(title="Frontier, by prediction")
-    for column in ("", "perplexity", "spikes per value", "dense side", "energy per token"):
+    share = summary["beside_dense"]["share"]
+    beside = f", beside {share:.0%} dense" if share else ""
+    table = Table(title=f"Frontier, by prediction; spikes per value{beside}")
+    for column in ("", "perplexity", *WAYS.values(), "dense side", "energy per token"):
         table.add_column(column, justify="left" if not column else "right")
     chosen = summary["chosen"]
     rows = [("", p) for p in summary["frontier"]] + [("chosen", chosen)]
@@ -79,7 +86,7 @@ def frontier_table(summary: Mapping[str, Any]) -> Table:
         table.add_row(
             mark,
             f"+{100 * entry['perplexity']:.2g} %",
-            f"{entry['spikes_per_value']:.2f}",
+            *(f"{entry['spikes_per_value'][way]:.2f}" for way in WAYS),
             f"{100 * entry['dense_fraction']:.1f} %",
             "–" if energy is None else f"{energy / 1e6:.1f} µJ",
         )
@@ -94,9 +101,12 @@ def show(network: Network) -> None:
     stdout.print(frontier_table(summary))
     stdout.print(
         f"{summary['neuron_layers']} neuron layers, "
-        f"{summary['spikes_per_value']:.2f} spikes per value, "
         f"predicted rise of perplexity by encoding {100 * chosen['perplexity']:.2g} %"
     )
+    stdout.print("Spikes per value, counted: " + _ways(summary["spikes_per_value"]))
+    beside = summary["beside_dense"]
+    if beside["share"]:
+        stdout.print(f"Left beside {beside['share']:.0%} dense: " + _ways(beside))
     table = Table(title="Hardest neuron layers")
     for column in ("layer", "threshold θ", "mean |n|", "divergence"):
         table.add_column(column)
@@ -110,3 +120,7 @@ def show(network: Network) -> None:
     stdout.print(table)
     if network.folder is not None:
         stdout.print(f"Written to {network.folder}")
+
+
+def _ways(spikes: Mapping[str, float]) -> str:
+    return ", ".join(f"{spikes[way]:.2f} {name}" for way, name in WAYS.items())

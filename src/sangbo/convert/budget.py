@@ -12,8 +12,11 @@ from sangbo.errors import ConversionError
 Kind: TypeAlias = Literal["perplexity", "spikes", "energy"]
 
 _JOULES = {"pJ": 1e-12, "nJ": 1e-9, "uJ": 1e-6, "µJ": 1e-6, "mJ": 1e-3, "J": 1.0}
-_FORM = re.compile(r"(?P<kind>[a-z]+)=(?P<number>[0-9.]+(?:e-?[0-9]+)?)(?P<unit>[%a-zA-Zµ]*)")
-EXPECTED = "perplexity=0.2%, spikes=1.2 or energy=50uJ"
+_FORM = re.compile(
+    r"(?P<kind>[a-z]+)=(?P<number>[0-9.]+(?:e-?[0-9]+)?)(?P<unit>[%a-zA-Zµ]*)"
+    r"(?:,dense=(?P<dense>[0-9.]+)%)?"
+)
+EXPECTED = "perplexity=0.2%, spikes=1.2, spikes=1.2,dense=5% or energy=50uJ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +25,27 @@ class Budget:
 
     Attributes:
         kind: ``perplexity``: relative rise that turning values into levels may cover, by
-            prediction; ``spikes``: mean spikes per value over all synaptic operations;
+            prediction; ``spikes``: mean spikes per value that weights read, each value once;
             ``energy``: of the synaptic operations per token, without memory.
         amount: a share, a number, or joules.
+        dense: for ``spikes``: share of the values, those of most spikes, that the dense side
+            takes. Their spikes are not counted.
     """
 
     kind: Kind
     amount: float
+    dense: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ConversionError(f"expected a budget such as {EXPECTED}, found {self.kind!r}")
         if not (math.isfinite(self.amount) and self.amount > 0):
             raise ConversionError(f"expected a budget above zero, found {self.amount}")
+        if not 0 <= self.dense < 1 or (self.dense and self.kind != "spikes"):
+            raise ConversionError(
+                f"expected a dense share below 100 % in a budget of spikes alone, "
+                f"found {self.dense:.0%} in one of {self.kind}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -51,15 +62,18 @@ class Budget:
             )
         try:
             amount = float(match["number"])
+            dense = float(match["dense"] or 0) * 0.01
         except ValueError:
             raise ConversionError(f"expected a number in the budget, found {text!r}") from None
-        return cls(kind, amount * factors[unit])  # type: ignore[arg-type]
+        return cls(kind, amount * factors[unit], dense)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """As `parse` reads it."""
         if self.kind == "perplexity":
             return f"perplexity={100 * self.amount:g}%"
-        return f"spikes={self.amount:g}" if self.kind == "spikes" else f"energy={self.amount:g}J"
+        if self.kind == "energy":
+            return f"energy={self.amount:g}J"
+        return f"spikes={self.amount:g}" + (f",dense={100 * self.dense:g}%" if self.dense else "")
 
 
 DEFAULT = Budget("perplexity", 0.0015)

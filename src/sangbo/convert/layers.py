@@ -6,9 +6,9 @@ For a value x of the original and x̂ of the converted network at the same place
 
 and a layer's error is the mean of e_t over tokens (of images, over positions). Every token counts
 alike, so that a few tokens with massive activations do not hide what happens to all others, and 1
-means that nothing is left. Channels that equalising has rescaled are scaled back first (see
-`sangbo.convert.gains`). Two such errors are measured for every neuron layer and every synaptic
-operation:
+means that nothing is left. Channels that equalising has rescaled are scaled back first
+(`sangbo.convert.gains`), and centres that were taken out are put back (`sangbo.convert.centre`).
+Two such errors are measured for every neuron layer and every synaptic operation:
 
 * *local*: the layer is given the original's own values and answers for itself alone. For a neuron
   layer x̂ = θ·n; for a synaptic operation x̂ is its result from the levels of its inputs, so the
@@ -27,6 +27,7 @@ from typing import Any, Literal, Self, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sangbo.convert.centre import centres_of
 from sangbo.convert.gains import gains
 from sangbo.engines import Reading, Reference, fastest
 from sangbo.engines.base import Array, Real
@@ -153,6 +154,7 @@ def measure_layers(
     task = task or task_of(original)
     output, likelihood = task.output(original), task.likelihood(original)
     gain = gains(original, converted)
+    middle = centres_of(original, converted, gain)
     alone = forced(converted, synaptic_only=True)
     places = _places(converted)
     values = list(dict.fromkeys([*alone.inputs, *(p.value for p in places), output]))
@@ -168,15 +170,16 @@ def measure_layers(
             segments: list[Any] = [piece.segments(c) for c in caches]
             before = reference.run(piece.inputs, segments[0], keep=values)
             after = whole.run(piece.inputs, segments[1])
-            given = {n: _scaled(before[n], gain.get(n), divide=True) for n in alone.inputs}
+            given = {n: _inside(before[n], gain.get(n), middle.get(n)) for n in alone.inputs}
             answers = local.run(given, segments[2])
             for i, place in enumerate(places):
                 x, g = before[place.value], gain.get(place.value)
+                c = middle.get(place.value)
                 own = answers[place.local]
                 if place.kind == "neuron":
                     own = _decoded(own, converted, place.local)
-                sums[i, 0] += _lost(_scaled(own, g), x)
-                sums[i, 1] += _lost(_scaled(after[place.value], g), x)
+                sums[i, 0] += _lost(_outside(own, g, c), x)
+                sums[i, 1] += _lost(_outside(after[place.value], g, c), x)
                 rows[i] += x.size // x.shape[-1]
             lost.add(likelihood.divergence(before[output], after[output]))
     shares = sums / np.maximum(rows, 1)[:, None]
@@ -206,11 +209,16 @@ def _decoded(levels: Array, graph: Graph, name: str) -> Real:
     return decoded
 
 
-def _scaled(x: Array, gain: Real | None, *, divide: bool = False) -> Real:
-    if gain is None:
-        return x
-    scaled: Real = np.divide(x, gain) if divide else np.multiply(x, gain)
-    return scaled
+def _inside(x: Array, gain: Real | None, centre: Real | None) -> Real:
+    """A value of the original as the converted network has it."""
+    moved: Real = x if centre is None else x - centre
+    return moved if gain is None else np.divide(moved, gain)
+
+
+def _outside(x: Array, gain: Real | None, centre: Real | None) -> Real:
+    """A value of the converted network as the original has it."""
+    scaled: Real = x if gain is None else np.multiply(x, gain)
+    return scaled if centre is None else scaled + centre
 
 
 def _lost(found_: Array, expected: Array) -> float:

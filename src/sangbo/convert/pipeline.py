@@ -20,6 +20,7 @@ from sangbo.convert.prepare import prepare
 from sangbo.convert.rewrite import sent_name
 from sangbo.convert.sensitivity import Candidates
 from sangbo.convert.settings import Settings
+from sangbo.convert.spikes import found
 from sangbo.engines import Reading, fastest
 from sangbo.files import replaced_folder
 from sangbo.graph import Graph
@@ -63,7 +64,8 @@ def convert(
     opened = source if isinstance(source, Source) else open_source(source, progress)
     task = task or task_of(opened.graph)
     prepared = prepare(opened, settings, calibration, progress, task)
-    choices = prepared.choose(Budget.parse(settings.budget))
+    budget = Budget.parse(settings.budget)
+    choices = prepared.choose(budget)
     converted = prepared.build(choices)
     readings, candidates = prepared.readings, prepared.candidates
     ledger = count(converted, readings, progress)
@@ -82,10 +84,10 @@ def convert(
             "python": platform.python_version(),
         },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "summary": summary(candidates, choices, ledger, settings)
+        "summary": summary(candidates, choices, ledger, converted, settings)
         | {
-            "chosen": point(choices, prepared.accumulate).to_dict(),
-            "frontier": [p.to_dict() for p in frontier(candidates, prepared.accumulate)],
+            "chosen": point(choices, prepared.prices, budget.dense).to_dict(),
+            "frontier": [p.to_dict() for p in frontier(candidates, budget, prepared.prices)],
         },
         "original_sha256": opened.graph.sha256(),
         "thresholds": thresholds_record(candidates, choices),
@@ -114,24 +116,25 @@ def count(converted: Graph, readings: Sequence[Reading], progress: Progress) -> 
 
 
 def summary(
-    candidates: Sequence[Candidates], choices: Sequence[Choice], ledger: Ledger, settings: Settings
+    candidates: Sequence[Candidates],
+    choices: Sequence[Choice],
+    ledger: Ledger,
+    converted: Graph,
+    settings: Settings,
 ) -> dict[str, Any]:
     """What the conversion chose: totals, and the neuron layers that were hardest."""
-    code = codes.code(settings.code)
-    pairs = spikes = nonzero = 0
-    for operation in ledger.operations.values():
-        occurrences = operation.pairs.occurrences
-        pairs += int(occurrences.sum())
-        spikes += int((code.spikes(operation.pairs.magnitudes) * occurrences).sum())
-        nonzero += operation.pairs.nonzero
+    code, dense = codes.code(settings.code), Budget.parse(settings.budget).dense
+    pairs = [o.pairs for o in ledger.operations.values()]
+    nonzero = sum(p.nonzero for p in pairs) / max(1, sum(p.total for p in pairs))
     predicted = sum(c.divergence for c in choices)
     hardest = sorted(zip(candidates, choices, strict=True), key=lambda pair: -pair[1].divergence)[
         :HARDEST
     ]
     return {
         "predicted_divergence": predicted,
-        "spikes_per_value": spikes / max(1, pairs),
-        "zero_fraction": 1 - nonzero / max(1, pairs),
+        "spikes_per_value": found(converted, ledger, code).to_dict(),
+        "beside_dense": {"share": dense} | found(converted, ledger, code, dense).to_dict(),
+        "zero_fraction": 1 - nonzero,
         "neuron_layers": len(choices),
         "hardest": [
             {

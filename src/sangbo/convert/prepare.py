@@ -9,13 +9,14 @@ import numpy as np
 
 from sangbo import chips, codes
 from sangbo._version import __version__
-from sangbo.convert.allocate import Choice, allocate
+from sangbo.convert.allocate import Choice, Prices, allocate
 from sangbo.convert.budget import Budget
+from sangbo.convert.centre import centre, measure_centres
 from sangbo.convert.equalise import equalise, find_seams
 from sangbo.convert.provisional import provisional
 from sangbo.convert.rewrite import complementary
 from sangbo.convert.rounding import refine
-from sangbo.convert.sensitivity import Candidates, Prices, measure
+from sangbo.convert.sensitivity import Candidates, measure
 from sangbo.convert.settings import Settings
 from sangbo.convert.sites import find_sites
 from sangbo.convert.weights import kept, quantise, tables
@@ -38,12 +39,12 @@ class Prepared:
 
     Attributes:
         settings: how.
-        balanced: the float graph, equalised where that is possible.
+        balanced: the float graph, equalised where that is possible, and centred.
         grids: of the values tensor of every weight.
         readings: what was calibrated on.
         unseen: readings that nothing is fitted to.
         candidates: thresholds of every neuron layer, and what each would do.
-        accumulate: joules of one accumulate on the chip; None where it states none.
+        prices: of the chip.
     """
 
     settings: Settings
@@ -52,11 +53,11 @@ class Prepared:
     readings: Sequence[Reading]
     unseen: Sequence[Reading]
     candidates: Sequence[Candidates]
-    accumulate: float | None
+    prices: Prices
 
     def choose(self, budget: Budget) -> list[Choice]:
         """A threshold for every neuron layer; see `allocate`."""
-        return allocate(self.candidates, budget, self.accumulate)
+        return allocate(self.candidates, budget, self.prices)
 
     def build(self, choices: Sequence[Choice]) -> Graph:
         """The complementary graph with these thresholds."""
@@ -94,13 +95,14 @@ def prepare(
     balanced = original
     if not held:
         balanced = equalise(original, largest_values(original, readings, progress))
+    balanced = centre(balanced, measure_centres(balanced, readings, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
     if settings.second_order:
         grids = refine(balanced, grids, held | tables(balanced), readings, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
-    candidates = measure(balanced, sites, readings, prices(settings), progress, task)
-    joules = accumulate_joules(settings)
-    return Prepared(settings, balanced, grids, readings, unseen, candidates, joules)
+    code = codes.code(settings.code)
+    candidates = measure(balanced, sites, readings, code, progress, task)
+    return Prepared(settings, balanced, grids, readings, unseen, candidates, prices(settings))
 
 
 def largest_values(
@@ -161,13 +163,7 @@ def written(
 
 
 def prices(settings: Settings) -> Prices:
-    """What levels cost on the chip of ``settings``, in accumulates."""
-    code = codes.code(settings.code)
-    return Prices(code, chips.side_prices(chips.load(settings.chip), code).worth)
-
-
-def accumulate_joules(settings: Settings) -> float | None:
-    """Energy of one spike at one target on the chip of ``settings``; None where it states none."""
-    code = codes.code(settings.code)
-    picojoules = chips.side_prices(chips.load(settings.chip), code).per_target
-    return None if picojoules is None else picojoules * 1e-12
+    """What spikes and MACs cost on the chip of ``settings``."""
+    sides = chips.side_prices(chips.load(settings.chip), codes.code(settings.code))
+    joules = None if sides.per_target is None else sides.per_target * 1e-12
+    return Prices(sides.worth, joules)

@@ -6,9 +6,9 @@ For every site and a row of candidate thresholds, on calibration sequences:
   network's predictions move (nats per token), where g = ∂ log p(label) / ∂x and the labels are
   drawn from the network's own predictions (Fisher information). Rounding errors count as
   independent.
-* *price*: mean over tokens of Σ fan-out · price(|n|), where a level costs its spikes or one MAC,
-  whichever is cheaper (in units of one accumulate); beside it the spikes alone, and how many values
-  a MAC carries more cheaply.
+* *spikes*: mean over tokens of how many values have 0, 1, 2 … spikes in the chosen code, each value
+  once as it is sent, and once for every target that receives it. What the values cost follows from
+  that at any worth of a MAC.
 """
 
 from __future__ import annotations
@@ -39,25 +39,9 @@ _VALUES = 2**16
 """About how many values of an image or a source are looked at."""
 
 _LARGEST = 4096
-"""Magnitude beyond which levels are priced alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What a level costs its target, in accumulates: its spikes, or one MAC where that is less.
-
-    Attributes:
-        code: how levels become spikes.
-        worth: spikes that cost as much as a MAC, see `sangbo.chips.sides.SidePrices.worth`.
-    """
-
-    code: Code
-    worth: float
-
-    def table(self) -> NDArray[np.float64]:
-        """Price, spikes and whether the dense side is cheaper, of each magnitude, (4097, 3)."""
-        spikes = self.code.spikes(np.arange(_LARGEST + 1)).astype(np.float64)
-        return np.stack([np.minimum(spikes, self.worth), spikes, spikes >= self.worth], axis=1)
+"""Magnitude beyond which levels are counted alike."""
+_MOST = 255
+"""Spikes beyond which they are: reached in `rate` alone, and there by what a MAC carries."""
 
 
 @dataclass(slots=True)
@@ -68,22 +52,18 @@ class Candidates:
         site: where.
         thresholds: θ of each.
         divergence: nats.
-        price: accumulates, or their worth in MACs.
-        spikes: spikes, each counted once per target.
-        dense: values that a MAC carries more cheaply, once per target.
+        sent: values by their spikes, 0, 1, 2 …, each as it is sent; (thresholds, spikes + 1).
+        received: the same, each value once for every target.
         magnitude: mean magnitude of what the site carries.
-        values: values that the site sends, once per target.
         tokens: predictions that were seen.
     """
 
     site: Site
     thresholds: NDArray[np.float32]
     divergence: NDArray[np.float64]
-    price: NDArray[np.float64]
-    spikes: NDArray[np.float64]
-    dense: NDArray[np.float64]
+    sent: NDArray[np.float64]
+    received: NDArray[np.float64]
     magnitude: float
-    values: float = 0.0
     tokens: float = 0.0
 
 
@@ -91,7 +71,7 @@ def measure(
     graph: Graph,
     sites: Sequence[Site],
     readings: Sequence[Reading],
-    prices: Prices,
+    code: Code,
     progress: Progress = silent,
     task: Task | None = None,
 ) -> list[Candidates]:
@@ -101,7 +81,7 @@ def measure(
         graph: the float graph.
         sites: what `find_sites` found in it.
         readings: of one sequence or of whole samples; each is one pass forward and one backward.
-        prices: of levels.
+        code: how levels become spikes.
         progress: told the share that is done.
         task: says what the output means; the one that the graph states by default.
 
@@ -110,7 +90,7 @@ def measure(
             something not finite.
     """
     engine = Reference(graph)
-    table = prices.table()
+    spikes = np.minimum(code.spikes(np.arange(_LARGEST + 1)), _MOST)
     found: dict[str, Candidates] = {}
     rng = np.random.default_rng(0)
     names = {s.name for s in sites}
@@ -144,12 +124,11 @@ def measure(
                     keys = _keys(queries[site.name], values)
                 x, g, targets, share = _chosen(x, g, keys, some, rows)
             if site.name not in found:
-                found[site.name] = _begin(site, x)
-            _extend(found[site.name], x, g, count * share, targets, table)
+                found[site.name] = _begin(site, x, int(spikes.max()))
+            _extend(found[site.name], x, g, count * share, targets, spikes)
     for candidates in found.values():
-        for total in (candidates.divergence, candidates.price, candidates.spikes, candidates.dense):
+        for total in (candidates.divergence, candidates.sent, candidates.received):
             total /= candidates.tokens
-        candidates.values /= candidates.tokens
     return [found[s.name] for s in sites]
 
 
@@ -202,7 +181,7 @@ def _visible(
     return x[:, :, seen], g[:, :, seen], len(chosen) / rows
 
 
-def _begin(site: Site, x: Array) -> Candidates:
+def _begin(site: Site, x: Array, most: int) -> Candidates:
     magnitude = float(np.abs(x).mean())
     if not (np.isfinite(magnitude) and magnitude > 0):
         raise ConversionError(
@@ -217,8 +196,9 @@ def _begin(site: Site, x: Array) -> Candidates:
         octaves = np.log2(COARSEST / FINEST)
         exponents = np.arange(round(octaves * STEPS_PER_OCTAVE) + 1) / STEPS_PER_OCTAVE
         thresholds = (magnitude * COARSEST * 2.0**-exponents).astype(np.float32)
-    divergence, price, spikes, dense = np.zeros((4, len(thresholds)))
-    return Candidates(site, thresholds, divergence, price, spikes, dense, magnitude)
+    divergence = np.zeros(len(thresholds))
+    sent, received = np.zeros((2, len(thresholds), most + 1))
+    return Candidates(site, thresholds, divergence, sent, received, magnitude)
 
 
 def _extend(
@@ -227,7 +207,7 @@ def _extend(
     g: Array,
     tokens: float,
     targets: NDArray[np.float64] | None,
-    table: Array,
+    spikes: Array,
 ) -> None:
     site = candidates.site
     square = np.square(g, dtype=np.float32)
@@ -236,12 +216,11 @@ def _extend(
         error = x - levels * theta
         candidates.divergence[i] += 0.5 * float(np.sum(square * error * error, dtype=np.float64))
         if site.role != "cached":
-            magnitudes = np.minimum(np.abs(levels), _LARGEST).reshape(-1)
-            counts = np.bincount(magnitudes, targets, len(table))
-            price, spikes, dense = counts @ table * (site.fan_out if targets is None else 1)
-            candidates.price[i] += price
-            candidates.spikes[i] += spikes
-            candidates.dense[i] += dense
-    if site.role != "cached":
-        candidates.values += x.size * site.fan_out if targets is None else float(targets.sum())
+            each = spikes[np.minimum(np.abs(levels), _LARGEST)].reshape(-1)
+            width = candidates.sent.shape[1]
+            sent = np.bincount(each, minlength=width)
+            candidates.sent[i] += sent
+            candidates.received[i] += (
+                sent * site.fan_out if targets is None else np.bincount(each, targets, width)
+            )
     candidates.tokens += tokens

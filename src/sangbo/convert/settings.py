@@ -18,8 +18,9 @@ class Settings:
         weight_bits: 8 (int8 per output channel) or 4 (groups of 32; a file's own grid is kept).
             None keeps every grid that the file holds, to the bit, and gives 8 bits to the rest.
         budget: what thresholds may spend: ``perplexity=0.2%`` (what turning values into levels
-            may add, by prediction), ``spikes=1.2`` (per value), or ``energy=50uJ`` (of synaptic
-            operations per token, on the chip).
+            may add, by prediction), ``spikes=1.2`` (per value that weights read; with
+            ``,dense=5%`` beside so many values on the dense side), or ``energy=50uJ`` (of
+            synaptic operations per token, on the chip).
         second_order: whether weights that get a new grid are rounded to second order; see
             `sangbo.convert.rounding`.
         levels: largest magnitude of a level that is sent, or None for what the layer needs.
