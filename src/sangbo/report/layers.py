@@ -14,22 +14,27 @@ _HEAD = (
     "neuron layer", "θ", "levels 0…≥128", "mean |n|", "spikes", "dense", "accumulates", "loss",
     "error",
 )  # fmt: skip
+_NARROW = ("neuron layer", "θ", "levels", "|n|", "spikes", "dense", "acc. %", "loss %", "err. %")
+"""The same, so that a row fits a terminal of 80 columns."""
 _MOST = 10
 NOTES = (
-    "θ: threshold. Levels: shares of |n| = 0, 1, 2, 3, 4–7, 8–15, 16–31, 32–63, 64–127, ≥128, the "
-    "fullest bar the largest. Spikes: per value. Dense: share of the nonzero levels that the chip "
-    "sends densely. Accumulates: share of all that spikes would cause. Loss: share of the "
-    "predicted divergence. Error: share of the layer's input that rounding loses, measured."
+    "θ: threshold. |n|: mean level. Levels: shares of |n| = 0, 1, 2, 3, 4–7, 8–15, 16–31, 32–63, "
+    "64–127, ≥128, the fullest bar the largest. Spikes: per value. Dense: share of the nonzero "
+    "levels that the chip sends densely. Accumulates: share of all that spikes would cause. Loss: "
+    "share of the predicted divergence. Error: share of the layer's input that rounding loses, "
+    "measured."
 )
 
 
 def layer_table(inspection: Inspection, views: Sequence[NeuronView] | None = None) -> Table:
     """One row per neuron layer; all of them, or those given."""
-    table = Table(padding=(0, 1, 0, 0))
-    for i, column in enumerate(_HEAD):
-        table.add_column(column, justify="left" if i in (0, 2) else "right", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for i, column in enumerate(_NARROW):
+        table.add_column(
+            column, justify="left" if i in (0, 2) else "right", no_wrap=i > 0, overflow="fold"
+        )
     for view in inspection.neurons if views is None else views:
-        table.add_row(*_cells(inspection, view))
+        table.add_row(*(cell.removesuffix(" %") for cell in _cells(inspection, view)))
     return table
 
 
