@@ -125,7 +125,7 @@ def _draw_recorded(figure: Any, name: str, recording: Recording) -> None:
     raster.set_xlabel(f"last {rows} tokens, {steps} steps each", fontsize=8, color=_INK)
     of = recording.train.spikes.shape[2]
     raster.set_ylabel(f"first {neurons} of {of} neurons", fontsize=8, color=_INK)
-    _title(raster, f"{recording.source} → {name}")
+    _title(raster, f"{recording.source} → {name} (red +1, blue −1)")
     shades = mpl.colormaps["viridis"](np.linspace(0, 0.9, _TRACES))
     last = np.abs(recording.train.spikes[:, -1].astype(int)).sum(axis=0)
     most = np.argsort(-last, kind="stable")[:_TRACES]
@@ -135,7 +135,7 @@ def _draw_recorded(figure: Any, name: str, recording: Recording) -> None:
     sender.axhspan(0, 1, color=_EMPTY)
     sender.set_yscale("symlog", linthresh=2)
     sender.set_xlabel("step", fontsize=8, color=_INK)
-    _title(sender, "potentials, thresholds")
+    _title(sender, "potentials of the last token, thresholds")
     sums = recording.membranes[:, -1, :, 0]
     final = recording.settled[-1, :, 0]
     furthest = np.argsort(-np.abs(final), kind="stable")[:_TRACES]
@@ -145,7 +145,7 @@ def _draw_recorded(figure: Any, name: str, recording: Recording) -> None:
     receiver.set_xlabel("step; dots: settled", fontsize=8, color=_INK)
     groups = recording.settled.shape[2]
     of = f", weight group 1 of {groups}" if groups > 1 else ""
-    _title(receiver, f"membranes{of}")
+    _title(receiver, f"membranes, units{of}")
 
 
 def _title(axes: Axes, text: str) -> None:

@@ -12,19 +12,23 @@ from sangbo.tracing import LayerTrace, Trace
 HEAD = (
     "part", "T", "active", "spikes per step", "spikes/level", "first", "dense", "accumulates",
 )  # fmt: skip
+_NARROW = ("part", "T", "act.", "spikes per step", "spikes", "first", "dense", "acc.")
+"""The same, so that a row fits a terminal of 80 columns."""
 NOTES = (
     "Layers of all blocks together. T: time steps of a layer; active: most steps from the first "
     "spike to the last in one of them. Spikes per step: the fullest bar the largest; the last step "
-    "of codes by place is worth 1. First: mean step of a neuron's first spike. Dense: share of the "
-    "levels that took the dense side. Accumulates: share of all."
+    "of codes by place is worth 1. Spikes: per level. First: mean step of a neuron's first spike. "
+    "Dense: share of the levels that took the dense side. Accumulates: share of all."
 )
 
 
 def trace_table(trace: Trace) -> Table:
     """One row per part of a block."""
-    table = Table(padding=(0, 1, 0, 0))
-    for i, column in enumerate(HEAD):
-        table.add_column(column, justify="left" if i in (0, 3) else "right", no_wrap=True)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for i, column in enumerate(_NARROW):
+        table.add_column(
+            column, justify="left" if i in (0, 3) else "right", no_wrap=i > 0, overflow="fold"
+        )
     for cells in rows(trace):
         table.add_row(*cells)
     return table
