@@ -21,8 +21,10 @@ from sangbo.cli import (
     price,
     run,
     simulate,
+    tasks,
     trace,
     verify,
+    zoo,
 )  # fmt: skip
 from sangbo.errors import SangboError
 
@@ -39,6 +41,15 @@ app.command("verify")(verify.verify)
 app.command("inspect")(inspect.inspect)
 app.command("trace")(trace.trace)
 app.command("run")(run.run)
+app.command("translate")(tasks.translate)
+app.command("transcribe")(tasks.transcribe)
+app.command("embed")(tasks.embed)
+app.command("classify")(tasks.classify)
+app.command("read-text")(tasks.read_text)
+app.command("phonemes")(tasks.phonemes)
+app.command("detect-voice")(tasks.detect_voice)
+app.command("draw")(tasks.draw)
+app.command("zoo")(zoo.zoo)
 app.command("price")(price.price)
 app.command("bench")(bench.bench)
 app.command("chips")(chips.chips)

@@ -136,7 +136,11 @@ def calibrated(
     """
     if calibration is None:
         count = settings.sequences + UNSEEN
-        first, *others, last = written(opened, settings, count, progress, task)
+        made = written(opened, settings, count, progress, task)
+        if len(made) > count:  # short ones, several in the place of one
+            apart = len(made) * UNSEEN // count
+            return made[:-apart], made[-apart:]
+        first, *others, last = made
         return others, [first, last]
     given = calibration
     if isinstance(given, str):

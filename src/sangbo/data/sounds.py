@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sangbo.data.packages import fetch
 from sangbo.errors import SourceError
 from sangbo.progress import Progress, silent
 from sangbo.sources.archives import read_members
-from sangbo.zoo.packages import fetch
 
 RATE = 16000
 """Samples a second of every recording here."""
@@ -43,14 +43,36 @@ def librivox(progress: Progress = silent) -> list[Spoken]:
     return spoken
 
 
+def commands(progress: Progress = silent) -> list[Spoken]:
+    """Short commands to a robot and to cards; their texts are not kept here."""
+    root = "usr/share/pocketsphinx/test/data/"
+    found = read_members(
+        fetch("speech", progress),
+        lambda n: (n.startswith(f"{root}cards/") and n.endswith(".wav"))
+        or n in (f"{root}goforward.raw", f"{root}something.raw", f"{root}numbers.raw"),
+        _LARGEST,
+    )  # fmt: skip
+    return [
+        Spoken(
+            name.removeprefix(root),
+            _wave(content) if name.endswith(".wav") else _pulses(content),
+            "",
+        )
+        for name, content in found
+    ]
+
+
+def _pulses(content: bytes) -> NDArray[np.float32]:
+    return (np.frombuffer(content, "<i2") / 32768).astype(np.float32)
+
+
 def _wave(content: bytes) -> NDArray[np.float32]:
     with wave.open(io.BytesIO(content)) as opened:
         if (opened.getframerate(), opened.getnchannels(), opened.getsampwidth()) != (RATE, 1, 2):
             raise SourceError(
                 f"expected one channel of {RATE} samples a second, found {opened.getparams()}"
             )
-        samples = np.frombuffer(opened.readframes(opened.getnframes()), "<i2")
-    return (samples / 32768).astype(np.float32)
+        return _pulses(opened.readframes(opened.getnframes()))
 
 
 def speech_and_noise(

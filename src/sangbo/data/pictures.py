@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sangbo.data.packages import fetch
 from sangbo.errors import SourceError
 from sangbo.extras import need
 from sangbo.progress import Progress, silent
 from sangbo.sources.archives import read_member, read_members
-from sangbo.zoo.packages import fetch
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,8 +26,8 @@ Bytes = NDArray[np.uint8]
 
 _LARGEST = 64 * 2**20
 _IDX_IMAGES, _IDX_LABELS = 2051, 2049
-_DRAWN = ("cartoon", "mirror", "/symbols/", "/seasonal/")
-"""What is drawn rather than photographed, by a part of its name."""
+_DRAWN = "cartoon"
+"""What is plainly drawn says so in its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +118,8 @@ def stamps(progress: Progress = silent) -> list[Stamp]:
 
 
 def photos(progress: Progress = silent) -> list[Stamp]:
-    """Stamps that are photographs, as far as their names tell."""
-    return [s for s in stamps(progress) if not any(part in f"/{s.name}" for part in _DRAWN)]
+    """Stamps that show things rather than letters, digits or cartoons, first by name."""
+    return [s for s in stamps(progress) if _DRAWN not in s.name]
 
 
 def _captions(text: str) -> dict[str, str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sangbo.data import packages
+from sangbo.data.packages import fetch
 from sangbo.errors import SourceError
 from sangbo.sources.archives import read_member, read_members
-from sangbo.zoo import packages
-from sangbo.zoo.packages import fetch
 
 
 def _tar(path: Path, members: dict[str, bytes], mode: str = "w:xz") -> bytes:

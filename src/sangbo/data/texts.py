@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sangbo.data.packages import fetch
 from sangbo.errors import SourceError
 from sangbo.progress import Progress, silent
 from sangbo.sources.archives import read_member, read_members
-from sangbo.zoo.packages import fetch
 
 _LARGEST = 16 * 2**20
 _LEE_TEXTS = 50

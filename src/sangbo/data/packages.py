@@ -51,8 +51,8 @@ class Package:
 
 @cache
 def packages() -> dict[str, Package]:
-    """All data packages by name, in the order of ``data.toml``."""
-    document = tomllib.loads(files(__package__).joinpath("data.toml").read_text("utf-8"))
+    """All data packages by name, in the order of ``packages.toml``."""
+    document = tomllib.loads(files(__package__).joinpath("packages.toml").read_text("utf-8"))
     return {name: Package(name=name, **fields) for name, fields in document.items()}
 
 

@@ -1,0 +1,1 @@
+"""Texts, pictures and recordings that networks are calibrated and measured on."""
