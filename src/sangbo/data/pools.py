@@ -66,7 +66,7 @@ def drawn(pool: Sequence[T], count: int, seed: int) -> list[T]:
     if not pool:
         raise SangboError("expected something to calibrate with, found nothing left")
     order = np.random.default_rng(seed).permutation(len(pool))
-    return [pool[i] for i in np.resize(order, count)]
+    return [pool[i] for i in np.resize(order, count).tolist()]
 
 
 def rendered_lines(

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from sangbo.engines.base import Array
 from sangbo.engines.reading import Part, Reading
 from sangbo.errors import ConversionError
 from sangbo.graph import Embedding, Graph
@@ -53,10 +54,10 @@ class WholeTask:
             for o in graph.operations
             if isinstance(o, Embedding)
         }
-        inputs, others, rows = {}, dict[str, int](), 0
+        inputs, others, rows = dict[str, Array](), dict[str, int](), 0
         for name, kind in graph.inputs.items():
             count = 1 if len(kind.shape) > 2 or kind.shape[0] == "samples" else SKETCH_ROWS
-            shape = (count, *kind.shape[1:])
+            shape = (count, *(d for d in kind.shape[1:] if isinstance(d, int)))
             if kind.shape[0] == graph.axis:
                 rows = count
             elif name != "selected":
@@ -66,7 +67,7 @@ class WholeTask:
             elif name.endswith(("positions", "selected")):
                 inputs[name] = np.arange(count, dtype=np.int32)
             else:
-                inputs[name] = generator.integers(0, tables.get(name, 1), shape, np.int32)
+                inputs[name] = generator.integers(0, tables.get(name, 1), shape).astype(np.int32)
         parts = (Part(rows, others),) if graph.axis == "rows" else ()
         return Reading(inputs, parts)
 
