@@ -14,7 +14,7 @@ import pytest
 import families
 import sangbo
 from sangbo import Settings
-from sangbo.engines import Reference, Temporal
+from sangbo.engines import Reference, Temporal, fastest
 from sangbo.graph import Convolution, Linear, Neuron, Recurrent
 from sangbo.ledger import Ledger
 from sangbo.network import Network
@@ -144,3 +144,13 @@ def test_readings_that_say_nothing_are_refused() -> None:
     )
     with pytest.raises(sangbo.SangboError, match="one sequence each, found one of 2"):
         sangbo.convert(translator, calibration=[double, double])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_fastest_engine_has_every_operation(name: str) -> None:
+    """What one engine lacks, in any form, another does; and it never answers something else."""
+    _, network = converted(name)
+    reading = families.readings(network.graph, 1, seed=11)[0]
+    found = [reading.run(e) for e in (fastest(network.graph), Reference(network.graph))]
+    for output in network.graph.outputs:
+        assert np.array_equal(*(f[output] for f in found))
