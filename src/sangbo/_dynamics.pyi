@@ -82,6 +82,17 @@ class Network:
         receptor: int,
         times: NDArray[np.uint64],
         values: NDArray[np.float32],
+        neurons: NDArray[np.uint32],
+    ) -> None: ...
+    def set_current(
+        self,
+        population: int,
+        index: int,
+        times: NDArray[np.uint64],
+        values: NDArray[np.float32],
+    ) -> None: ...
+    def set_listed(
+        self, population: int, steps: NDArray[np.uint64], neurons: NDArray[np.uint32]
     ) -> None: ...
     def record(self, population: int) -> None: ...
     def sample(

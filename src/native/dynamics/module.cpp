@@ -214,12 +214,27 @@ NB_MODULE(_dynamics, module) {
            })
       .def("current",
            [](Network& n, std::uint32_t population, std::uint32_t input,
-              const Given<std::uint64_t>& times, const Given<float>& values) {
+              const Given<std::uint64_t>& times, const Given<float>& values,
+              const Given<std::uint32_t>& neurons) {
              Stimulus s{};
              s.input = input;
              s.times = taken(times);
              s.values = taken(values);
+             s.neurons = taken(neurons);
              n.stimulate(population, std::move(s));
+           })
+      .def("set_current",
+           [](Network& n, std::uint32_t population, std::size_t index,
+              const Given<std::uint64_t>& times, const Given<float>& values) {
+             Stimulus& s = n.at(population).stimuli.at(index);
+             s.times = taken(times);
+             s.values = taken(values);
+           })
+      .def("set_listed",
+           [](Network& n, std::uint32_t population, const Given<std::uint64_t>& steps,
+              const Given<std::uint32_t>& neurons) {
+             n.at(population).listed_steps = taken(steps);
+             n.at(population).listed_neurons = taken(neurons);
            })
       .def("record", &Network::record)
       .def("sample",

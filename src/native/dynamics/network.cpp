@@ -137,8 +137,13 @@ void Network::stimulate_shard(const Population& population, const Shard& shard, 
       const float value = after == s.times.begin()
                               ? 0.0F
                               : s.values[static_cast<std::size_t>(after - s.times.begin()) - 1];
-      for (std::uint32_t i = 0; i < shard.count; ++i) {
-        to[i] += value;
+      if (s.neurons.empty()) {
+        std::for_each(to, to + shard.count, [=](float& each) { each += value; });
+        continue;
+      }
+      auto at = std::lower_bound(s.neurons.begin(), s.neurons.end(), shard.first);
+      for (; at != s.neurons.end() && *at - shard.first < shard.count; ++at) {
+        to[*at - shard.first] += value;
       }
     }
   }

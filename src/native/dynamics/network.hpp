@@ -43,6 +43,7 @@ struct Stimulus {
   // Steps at which the current changes, and to what.
   std::vector<std::uint64_t> times;
   std::vector<float> values;
+  std::vector<std::uint32_t> neurons;  // that a current reaches, ascending; all where empty
 };
 
 struct Sample {

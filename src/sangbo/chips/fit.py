@@ -9,7 +9,8 @@ each have C inputs takes as many cores as its tightest limit asks for:
                   neuron would have to be cut in parts: the layer breaks this limit
 
 Signed levels take two axons where spikes are unsigned (stepped chips). No two layers share a core,
-and copies for routing are not counted, so the count is a lower bound.
+and copies for routing are not counted, so the count is a lower bound. Where every synapse is known,
+`sangbo.chips.placement` places neuron by neuron, within the same limits.
 """
 
 from __future__ import annotations
@@ -55,6 +56,26 @@ class Breach:
         if not self.allowed:
             return f"{self.layer} needs {self.limit}, of which there are none"
         return f"{self.layer} needs {self.needed:g} {self.limit}, {self.allowed:g} are allowed"
+
+
+WORDS = {
+    "neurons_per_core": "compartments of a core",
+    "input_axons_per_core": "input axons of a core",
+    "output_axons_per_core": "output axons of a core",
+    "fan_in": "synapses of a neuron",
+    "weight_bits": "bits of a weight",
+    "delay_bits": "bits of a delay",
+    "synaptic_memory_per_core": "bytes of synaptic memory for one neuron",
+}
+"""What the limits of one core or neuron are called where something breaks them."""
+
+
+def broken(chip: Chip, limit: str, layer: str, needed: float) -> list[Breach]:
+    """The breach of ``limit`` (a key of `WORDS`) by ``layer``, if the chip states it and it is."""
+    allowed = chip.limit(limit)
+    if allowed is None or needed <= allowed:
+        return []
+    return [Breach(layer, WORDS[limit], needed, allowed)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +152,8 @@ def fit(layers: Iterable[Layer], chip: Chip) -> Fit:
         neurons += layer.neurons
         synapses += layer.neurons * layer.fan_in
         stored += layer.neurons * layer.fan_in * layer.weight_bits / 8
-        needed, broken = _cores(layer, chip)
-        breaches += broken
+        needed, found = _cores(layer, chip)
+        breaches += found
         if needed:
             cores[layer.name] = needed
     per_chip = chip.limit("cores")
@@ -149,19 +170,14 @@ def fit(layers: Iterable[Layer], chip: Chip) -> Fit:
 
 def _cores(layer: Layer, chip: Chip) -> tuple[int, list[Breach]]:
     """Cores of one layer, 0 where nothing about a core is stated; and the limits it breaks."""
-    broken: list[Breach] = []
-
-    def check(limit: str, needed: float, words: str) -> None:
-        allowed = chip.limit(limit)
-        if allowed is not None and needed > allowed:
-            broken.append(Breach(layer.name, words, needed, allowed))
-
     axons = layer.fan_in * (2 if chip.execution == "stepped" else 1)
-    check("input_axons_per_core", axons, "input axons of a core")
-    check("fan_in", layer.fan_in, "synapses of a neuron")
-    check("weight_bits", layer.weight_bits, "bits of a weight")
+    breaches = [
+        *broken(chip, "input_axons_per_core", layer.name, axons),
+        *broken(chip, "fan_in", layer.name, layer.fan_in),
+        *broken(chip, "weight_bits", layer.name, layer.weight_bits),
+    ]
     if chip.spiking and not chip.dense and not layer.weight_bits:
-        broken.append(Breach(layer.name, "units for products of two activations", 1, 0))
+        breaches.append(Breach(layer.name, "units for products of two activations", 1, 0))
     cores = 0
     most = chip.limit("neurons_per_core")
     if most:
@@ -169,9 +185,6 @@ def _cores(layer: Layer, chip: Chip) -> tuple[int, list[Breach]]:
     memory = chip.limit("synaptic_memory_per_core")
     if memory and layer.weight_bits:
         each = layer.fan_in * layer.weight_bits / 8
-        if each > memory:
-            broken.append(
-                Breach(layer.name, "bytes of synaptic memory for one neuron", each, memory)
-            )
+        breaches += broken(chip, "synaptic_memory_per_core", layer.name, each)
         cores = max(cores, ceil(layer.neurons / max(1, memory // each)))
-    return cores, broken
+    return cores, breaches

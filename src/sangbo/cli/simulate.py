@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sangbo.cli.output import JsonFlag, print_json, progress_bars
+from sangbo.errors import SangboError
 
 if TYPE_CHECKING:
     from sangbo.dynamics import Network
@@ -19,6 +20,8 @@ Degree = Annotated[int, typer.Option(min=2, help="Synapses of each.")]
 Duration = Annotated[float, typer.Option(min=0, help="Milliseconds.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
 Threads = Annotated[int | None, typer.Option(help="Threads; all processors.")]
+Place = Annotated[bool, typer.Option("--place", help="Place on Loihi's cores; say what breaks.")]
+Record = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Record to Parquet files.")]
 Report = Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report.")]
 
 
@@ -31,6 +34,8 @@ def random(
     plastic: Annotated[bool, typer.Option("--plastic", help="STDP among excitatory ones.")] = False,
     seed: Seed = 1,
     threads: Threads = None,
+    place: Place = False,
+    record: Record = None,
     report: Report = None,
     json: JsonFlag = False,
 ) -> None:
@@ -40,7 +45,7 @@ def random(
     network = presets.random(
         neurons, synapses_per_neuron, rate, plastic=plastic, seed=seed, threads=threads
     )
-    _run("random", network, duration, report, json)
+    _run("random", network, duration, place, record, report, json)
 
 
 @app.command()
@@ -49,6 +54,8 @@ def microcircuit(
     duration: Duration = 1000.0,
     seed: Seed = 1,
     threads: Threads = None,
+    place: Place = False,
+    record: Record = None,
     report: Report = None,
     json: JsonFlag = False,
 ) -> None:
@@ -59,6 +66,8 @@ def microcircuit(
         "microcircuit",
         presets.microcircuit(scale, seed=seed, threads=threads),
         duration,
+        place,
+        record,
         report,
         json,
     )
@@ -72,6 +81,8 @@ def loihi(
     duration: Duration = 1000.0,
     seed: Seed = 1,
     threads: Threads = None,
+    place: Place = False,
+    record: Record = None,
     report: Report = None,
     json: JsonFlag = False,
 ) -> None:
@@ -79,17 +90,32 @@ def loihi(
     from sangbo.dynamics import presets
 
     network = presets.loihi(neurons, synapses_per_neuron, rate, seed=seed, threads=threads)
-    _run("loihi", network, duration, report, json)
+    _run("loihi", network, duration, place, record, report, json)
 
 
-def _run(name: str, network: Network, duration: float, report: Path | None, json: bool) -> None:
-    from sangbo.dynamics import document
+def _run(
+    name: str,
+    network: Network,
+    duration: float,
+    place: bool,
+    record: Path | None,
+    report: Path | None,
+    json: bool,
+) -> None:
+    from sangbo import dynamics
 
+    if record is not None and report is not None:
+        raise SangboError("expected --record or --report, found both: a report needs memory")
+    recorder = None if record is None else dynamics.ParquetFolder(record)
     with progress_bars() as progress:
         progress("building", 0.0)
         network.build()
-        run = network.run(duration, progress=progress)
-    found = document(network, run)
+        run = network.run(duration, recorder=recorder, progress=progress)
+        placement = None
+        if place:
+            progress("placing", 0.0)
+            placement = dynamics.place(network)
+    found = dynamics.document(network, run, placement)
     if report is not None:
         from sangbo.report.dynamics import simulation_page
 
@@ -107,3 +133,9 @@ def _run(name: str, network: Network, duration: float, report: Path | None, json
     )
     for entry in found["energy"]:
         typer.echo(f"modelled: {entry['chip']} {entry['total_pj'] / 1e9:.3g} mJ per second")
+    if placement is not None:
+        step = found["placement"]["step"]
+        typer.echo(
+            f"{placement}\nmodelled: a step takes {step['energy_pj']['total'] / 1e6:.3g} µJ and "
+            f"{(step['time_ns'] or 0) / 1000:.3g} µs, core {step['slowest_core']} longest"
+        )

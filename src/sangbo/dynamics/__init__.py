@@ -9,11 +9,16 @@
 0
 """
 
+from sangbo.dynamics import presets
 from sangbo.dynamics.channels import HodgkinHuxley, TraubMiles
+from sangbo.dynamics.energy import StepCost, step_cost
 from sangbo.dynamics.loihi import Loihi
+from sangbo.dynamics.mapping import place
 from sangbo.dynamics.model import Model
 from sangbo.dynamics.network import Network, Population, Projection
 from sangbo.dynamics.neurons import LIF, AdEx, Izhikevich, McCullochPitts
+from sangbo.dynamics.nir import Imported, from_nir, to_nir
+from sangbo.dynamics.parquet import ParquetFolder, read_recording
 from sangbo.dynamics.receptors import (
     ConductanceAlpha,
     ConductanceExponential,
@@ -64,6 +69,7 @@ __all__ = [
     "FixedTotal",
     "HodgkinHuxley",
     "HomeostaticScaling",
+    "Imported",
     "Izhikevich",
     "Loihi",
     "McCullochPitts",
@@ -74,6 +80,7 @@ __all__ = [
     "Normal",
     "OneToOne",
     "Pairs",
+    "ParquetFolder",
     "PoissonInput",
     "PoissonSource",
     "Population",
@@ -85,10 +92,17 @@ __all__ = [
     "Sampling",
     "SpikeTimes",
     "Static",
+    "StepCost",
     "StepInput",
     "TraubMiles",
     "TripletSTDP",
     "TsodyksMarkram",
     "Uniform",
     "document",
+    "from_nir",
+    "place",
+    "presets",
+    "read_recording",
+    "step_cost",
+    "to_nir",
 ]

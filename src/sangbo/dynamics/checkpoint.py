@@ -81,6 +81,47 @@ def restore(network: Network, path: Path) -> None:
         raise SimulationError(f"expected a whole checkpoint in {path}, found {error}") from None
 
 
+def carry_on(network: Network, earlier: Network) -> None:
+    """Bring ``network`` to where ``earlier`` is; see `Network.carry_on`."""
+    new, old = network.build(), earlier.build()
+    known = {p.name: p for p in earlier.populations}
+    new.set_step(old.step)
+    for p in network.populations:
+        before = known.get(p.name)
+        if before is None:
+            continue
+        if (before.size, before.states) != (p.size, p.states):
+            raise SimulationError(f"expected {before} as before, found {p}")
+        for i in range(len(p.states)):
+            new.set_state(p.index, i, old.state(before.index, i))
+        for i in range(len(p.receptors)):
+            coming = old.inputs(before.index, i).reshape(-1, p.size)
+            if coming.any():
+                _arrive(network, p.index, i, coming, p.name)
+    for q, r in zip(network.projections, earlier.projections, strict=False):
+        words = old.plasticity(r.index)
+        if words.size and q.synapses.storage == "wide" and q.size != r.size:
+            raise SimulationError(f"expected {r.size} plastic synapses as before, found {q.size}")
+        new.set_plasticity(q.index, words)
+
+
+def _arrive(
+    network: Network, population: int, receptor: int, coming: NDArray[np.float32], name: str
+) -> None:
+    """Put inputs on their way into a ring of perhaps another length."""
+    native = network.build()
+    ring = native.inputs(population, receptor).reshape(-1, coming.shape[1])
+    if not len(ring):
+        raise SimulationError(f"expected spikes on their way to {name} to have a way, found none")
+    ahead = native.step + 1 + np.arange(len(coming))
+    due = coming[ahead % len(coming)]
+    late = min(len(ring), len(coming))
+    if due[late:].any():
+        raise SimulationError(f"expected delays to {name} no shorter than before, found shorter")
+    ring[ahead[:late] % len(ring)] = due[:late]
+    native.set_inputs(population, receptor, ring.ravel())
+
+
 def _described(network: Network) -> str:
     """What must be the same for a checkpoint to fit."""
     return json.dumps(

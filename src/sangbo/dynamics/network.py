@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sangbo import _dynamics
-from sangbo.dynamics.checkpoint import restore, save
+from sangbo.dynamics.checkpoint import carry_on, restore, save
 from sangbo.dynamics.memory import check_memory
 from sangbo.dynamics.model import Model, resolved
 from sangbo.dynamics.native import KERNELS, make
@@ -20,8 +20,8 @@ from sangbo.dynamics.recording import Memory, Recorder, Sampling
 from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
 from sangbo.dynamics.sources import SpikeTimes
-from sangbo.dynamics.stimuli import Stimulus
-from sangbo.dynamics.synapses import Static, Synapses, bounds, check, longest
+from sangbo.dynamics.stimuli import StepInput, Stimulus
+from sangbo.dynamics.synapses import STDP, Static, Synapses, TripletSTDP, bounds, check, longest
 from sangbo.dynamics.threads import default_threads
 from sangbo.errors import SimulationError
 from sangbo.progress import Progress, silent
@@ -63,12 +63,16 @@ class Population:
         """Names of the states that can be sampled."""
         return [] if isinstance(self.model, SpikeTimes) else list(KERNELS[self.model.kernel].states)
 
+    @property
+    def integers(self) -> bool:
+        """Whether its states and inputs are whole numbers."""
+        return not isinstance(self.model, SpikeTimes) and KERNELS[self.model.kernel].integers
+
     def state(self, name: str) -> NDArray[np.float32] | NDArray[np.int32]:
         """State ``name`` of all neurons now, shape (size,)."""
         native = self.network.build()
         values = native.state(self.index, self._find("state", self.states, name))
-        integers = not isinstance(self.model, SpikeTimes) and KERNELS[self.model.kernel].integers
-        return values.view(np.int32) if integers else values
+        return values.view(np.int32) if self.integers else values
 
     @property
     def spikes(self) -> int:
@@ -254,6 +258,11 @@ class Network:
         self._open()
         self._own(population)
         population._find("receptor", population.receptors, stimulus.receptor)
+        chosen = stimulus.neurons if isinstance(stimulus, StepInput) else None
+        if chosen is not None and max(chosen, default=0) >= population.size:
+            raise SimulationError(
+                f"expected neurons of 0 to {population.size - 1}, found {max(chosen)}"
+            )
         self.stimuli.append((population, stimulus))
 
     def record(
@@ -333,6 +342,7 @@ class Network:
         steps = round(duration / self.step)
         seconds, done, piece = 0.0, 0, 1
         try:
+            self._hand_over(native, to)  # what an earlier run could not
             while done < steps:
                 piece = min(piece, steps - done)
                 start = time.perf_counter()
@@ -348,18 +358,7 @@ class Network:
                 piece = max(1, min(2 * piece, math.ceil(piece * _PIECE / max(took, 1e-6))))
         finally:
             to.end()
-        spikes, events = (b - a for a, b in zip(before, self._counts(native), strict=True))
-        return Run(
-            duration=steps * self.step,
-            seconds=seconds,
-            neurons=self.neurons,
-            synapses=sum(p.size for p in self.projections),
-            spikes=spikes,
-            synaptic_events=events,
-            neuron_updates=self.neurons * steps,
-            threads=self.threads,
-            recorded=self._memory,
-        )
+        return self._summed(self._steps - steps, before, self._counts(native), seconds)
 
     def save(self, path: str | Path) -> None:
         """Write what the network is in the middle of; see `sangbo.dynamics.checkpoint`."""
@@ -370,6 +369,19 @@ class Network:
         restore(self, Path(path))
         self._steps = self.build().step
 
+    def carry_on(self, earlier: Network) -> None:
+        """Go on where ``earlier``, a network of the same populations, is now.
+
+        Populations are the same by name and size, projections by place. Parameters, static weights,
+        stimuli and what is recorded may differ, and projections may be added; plastic weights go
+        on as they are. Spikes on their way arrive.
+
+        Raises:
+            SimulationError: a population is another one, or a projection has other synapses.
+        """
+        carry_on(self, earlier)
+        self._steps = self.build().step
+
     # --- inside ---
 
     def _open(self) -> None:
@@ -377,7 +389,7 @@ class Network:
             raise SimulationError("expected a network that is not built yet, found one that is")
 
     def _integers(self, post: Population, synapses: Synapses) -> None:
-        if isinstance(post.model, SpikeTimes) or not KERNELS[post.model.kernel].integers:
+        if not post.integers:
             return
         if not isinstance(synapses, Static) or synapses.storage != "compact":
             raise SimulationError(f"expected compact static synapses to {post}, found {synapses}")
@@ -389,10 +401,41 @@ class Network:
         if population.network is not self:
             raise SimulationError(f"expected a population of this network, found {population}")
 
-    def _counts(self, native: _dynamics.Network) -> tuple[int, int]:
+    def _counts(self, native: _dynamics.Network) -> tuple[list[int], list[int]]:
         return (
-            sum(native.spikes(p.index) for p in self.populations),
-            sum(native.events(p.index) for p in self.projections),
+            [native.spikes(p.index) for p in self.populations],
+            [native.events(p.index) for p in self.projections],
+        )
+
+    def _summed(
+        self,
+        first: int,
+        before: tuple[list[int], list[int]],
+        after: tuple[list[int], list[int]],
+        seconds: float,
+    ) -> Run:
+        """What happened between two counts; ``first`` is the step at which the run began."""
+        spikes, events = (
+            [b - a for a, b in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)
+        )
+        steps = self._steps - first
+        learning = [p for p in self.projections if isinstance(p.synapses, STDP | TripletSTDP)]
+        return Run(
+            duration=steps * self.step,
+            seconds=seconds,
+            neurons=self.neurons,
+            synapses=sum(p.size for p in self.projections),
+            spikes=sum(spikes),
+            synaptic_events=sum(events),
+            neuron_updates=steps * sum(p.size for p in self.populations if p.receptors),
+            plastic_updates=sum(
+                events[p.index] + round(spikes[p.post.index] * p.size / p.post.size)
+                for p in learning
+            ),
+            population_spikes={p.name: n for p, n in zip(self.populations, spikes, strict=True)},
+            start=first * self.step,
+            threads=self.threads,
+            recorded=self._memory,
         )
 
     def _hand_over(self, native: _dynamics.Network, to: Recorder) -> None:
@@ -406,4 +449,5 @@ class Network:
             seen[population.index] = which + 1
             steps, values = native.take_samples(population.index, which)
             if steps.size:
+                values = values.view(np.int32) if population.integers else values
                 to.states(sampling, steps, values.reshape(steps.size, -1))

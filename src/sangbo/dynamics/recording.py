@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,8 @@ class Recorder(Protocol):
         """Spikes, each at the end of a step: time = step number × step. Both (spikes,)."""
         ...
 
-    def states(
-        self, sampling: Sampling, steps: NDArray[np.uint64], values: NDArray[np.float32]
-    ) -> None:
-        """``values`` of shape (steps, neurons)."""
+    def states(self, sampling: Sampling, steps: NDArray[np.uint64], values: NDArray[Any]) -> None:
+        """``values`` of shape (steps, neurons), float32, or int32 of integer neurons."""
         ...
 
     def end(self) -> None:
@@ -60,10 +58,8 @@ class Memory:
 
     def __init__(self) -> None:
         self._step = 1.0
-        self._spikes: dict[str, list[tuple[NDArray[np.uint64], NDArray[np.uint32]]]] = {}
-        self._states: dict[
-            tuple[str, str], list[tuple[NDArray[np.uint64], NDArray[np.float32]]]
-        ] = {}
+        self._spikes: dict[str, list[tuple[NDArray[np.float64], NDArray[np.uint32]]]] = {}
+        self._states: dict[tuple[str, str], list[tuple[NDArray[np.float64], NDArray[Any]]]] = {}
 
     def begin(
         self, step: float, populations: dict[str, int], samplings: Sequence[Sampling]
@@ -79,35 +75,47 @@ class Memory:
         self, population: str, steps: NDArray[np.uint64], neurons: NDArray[np.uint32]
     ) -> None:
         """Keep these spikes."""
-        self._spikes[population].append((steps, neurons))
+        self.add_spikes(population, steps.astype(np.float64) * self._step, neurons)
 
-    def states(
-        self, sampling: Sampling, steps: NDArray[np.uint64], values: NDArray[np.float32]
-    ) -> None:
+    def states(self, sampling: Sampling, steps: NDArray[np.uint64], values: NDArray[Any]) -> None:
         """Keep these samples."""
-        self._states[sampling.population, sampling.state].append((steps, values))
+        self.add_samples(
+            sampling.population, sampling.state, steps.astype(np.float64) * self._step, values
+        )
 
     def end(self) -> None:
         """Nothing to do."""
 
+    def add_spikes(
+        self, population: str, times: NDArray[np.float64], neurons: NDArray[np.uint32]
+    ) -> None:
+        """Keep spikes of ``neurons`` at ``times`` (ms), both of shape (spikes,)."""
+        self._spikes.setdefault(population, []).append((times, neurons))
+
+    def add_samples(
+        self, population: str, state: str, times: NDArray[np.float64], values: NDArray[Any]
+    ) -> None:
+        """Keep ``values``, shape (samples, neurons), at ``times`` (ms), shape (samples,)."""
+        self._states.setdefault((population, state), []).append((times, values))
+
+    @property
+    def recorded(self) -> list[str]:
+        """Populations whose spikes were recorded."""
+        return list(self._spikes)
+
     def spike_times(self, population: str) -> tuple[NDArray[np.float64], NDArray[np.uint32]]:
         """Times in ms and neurons of all recorded spikes, in the order of time and neuron."""
         parts = self._of(self._spikes, population)
-        steps = np.concatenate([p[0] for p in parts] + [np.zeros(0, np.uint64)])
+        times = np.concatenate([p[0] for p in parts] + [np.zeros(0)])
         neurons = np.concatenate([p[1] for p in parts] + [np.zeros(0, np.uint32)])
-        return steps * self._step, neurons
+        return times, neurons
 
-    def samples(
-        self, population: str, state: str
-    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    def samples(self, population: str, state: str) -> tuple[NDArray[np.float64], NDArray[Any]]:
         """Times in ms, shape (samples,), and values, shape (samples, neurons)."""
         parts = self._of(self._states, (population, state))
         if not parts:
             return np.zeros(0), np.zeros((0, 0), np.float32)
-        return (
-            np.concatenate([p[0] for p in parts]) * self._step,
-            np.concatenate([p[1] for p in parts]),
-        )
+        return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     @staticmethod
     def _of(held: dict[K, list[V]], key: K) -> list[V]:

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sangbo.dynamics.energy import energy
+from sangbo.chips.placement import Placement
+from sangbo.dynamics.energy import energy, step_cost
 from sangbo.dynamics.memory import synapse_bytes
 from sangbo.dynamics.recording import Memory
 from sangbo.dynamics.synapses import STDP, TripletSTDP
@@ -25,7 +26,11 @@ class Run:
         neurons, synapses: size of the network.
         spikes: by all neurons in this run.
         synaptic_events: synapses crossed by spikes in this run.
-        neuron_updates: neurons times steps.
+        neuron_updates: neurons times steps, sources of spikes left out.
+        plastic_updates: changes of plastic synapses: when a spike crosses one, and when its target
+            fires.
+        population_spikes: spikes in this run by population.
+        start: when it began, ms.
         recorded: what was recorded, where nobody gave another recorder.
     """
 
@@ -36,6 +41,9 @@ class Run:
     spikes: int
     synaptic_events: int
     neuron_updates: int
+    plastic_updates: int
+    population_spikes: dict[str, int]
+    start: float
     threads: int
     recorded: Memory
 
@@ -50,8 +58,12 @@ class Run:
         return self.synaptic_events / self.seconds if self.seconds else math.nan
 
 
-def document(network: Network, run: Run) -> dict[str, Any]:
-    """What ``sangbo simulate --json`` prints of a run."""
+def document(network: Network, run: Run, placement: Placement | None = None) -> dict[str, Any]:
+    """What ``sangbo simulate --json`` prints of a run; with a placement, that too."""
+    placed = {}
+    if placement is not None:
+        cost = step_cost(network, run, placement)
+        placed = {"placement": {**placement.to_dict(), "step": cost.to_dict()}}
     storage = [(p.size, synapse_bytes(p.synapses.storage)) for p in network.projections]
     plastic = [isinstance(p.synapses, STDP | TripletSTDP) for p in network.projections]
     return {
@@ -64,5 +76,6 @@ def document(network: Network, run: Run) -> dict[str, Any]:
         "plastic": any(plastic),
         "bytes_per_synapse": round(sum(n * b for n, b in storage) / max(run.synapses, 1), 2),
         "threads": run.threads,
-        "energy": energy(run),
+        "energy": energy(run, placement=placement),
+        **placed,
     }

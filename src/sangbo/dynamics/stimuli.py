@@ -61,22 +61,33 @@ class NoiseInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepInput:
-    """A current that is ``values[k]`` pA from ``times[k]`` ms on, the same for all neurons."""
+    """A current that is ``values[k]`` pA from ``times[k]`` ms on, the same for all ``neurons``.
+
+    ``neurons``: numbers of those that it reaches; all if None.
+    """
 
     times: Sequence[float]
     values: Sequence[float]
     receptor: str = "current"
+    neurons: Sequence[int] | None = None
 
     def native(
         self, network: _dynamics.Network, population: int, receptor: int, step: float
     ) -> None:
         """Add it to the engine's population."""
+        chosen = np.unique(np.asarray([] if self.neurons is None else self.neurons, np.int64))
+        if self.neurons is not None and (not chosen.size or chosen[0] < 0):
+            raise SimulationError(f"expected neurons of 0 or more, found {self.neurons}")
+        network.current(population, receptor, *self.steps(step), chosen.astype(np.uint32))
+
+    def steps(self, step: float) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+        """Steps of ``step`` ms at which it changes, and to what."""
         times, values = np.asarray(self.times, float), np.asarray(self.values, np.float32)
         if times.shape != values.shape or times.ndim != 1 or not np.isfinite(values).all():
             raise SimulationError(f"expected as many times as finite values, found {self}")
         if (times < 0).any() or (np.diff(times) < 0).any() or not np.isfinite(times).all():
             raise SimulationError(f"expected ascending times of 0 or later, found {self.times}")
-        network.current(population, receptor, np.round(times / step).astype(np.uint64), values)
+        return np.round(times / step).astype(np.uint64), values
 
 
 Stimulus: TypeAlias = PoissonInput | NoiseInput | StepInput
