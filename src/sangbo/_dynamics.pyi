@@ -71,6 +71,19 @@ class Network:
     def short_term(
         self, projection: int, step: float, use: float, recovery: float, facilitation: float
     ) -> None: ...
+    def loihi_learning(
+        self,
+        projection: int,
+        epoch: int,
+        decimate: int,
+        traces: list[tuple[int, int, float]],
+        products: list[list[tuple[int, int, int, list[tuple[int, int, bool]]]]],
+        sign: int,
+        stochastic: bool,
+        tag: int,
+    ) -> None: ...
+    def tags(self, projection: int) -> NDArray[np.int32]: ...
+    def traces(self, projection: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]: ...
     def settle(self) -> None: ...
     def poisson(
         self, population: int, receptor: int, thresholds: NDArray[np.uint32], weight: float

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sangbo.dynamics import read_recording
+
 KEYS = {
     "neurons", "synapses", "spikes", "synaptic_events", "events_per_second", "real_time_factor",
     "plastic", "bytes_per_synapse", "threads", "energy",
@@ -45,6 +47,25 @@ def test_json(arguments: tuple[str, ...], neurons: int, synapses: int, rate: flo
     assert found["plastic"] == ("--plastic" in arguments)
     assert found["threads"] == 1
     assert {e["chip"] for e in found["energy"]} == {"loihi-1", "loihi-1-silicon"}
+
+
+def test_places_and_records(tmp_path: Path) -> None:
+    done = sangbo(
+        "loihi", "--neurons", "3000", "--synapses-per-neuron", "8", "--duration", "300",
+        "--threads", "1", "--place", "--record", str(tmp_path / "spikes"), "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found.keys() == KEYS | {"placement"}
+    placement = found["placement"]
+    assert placement["groups"]["compartments"]["cores"] == placement["cores"] >= 3
+    assert placement["step"]["time_ns"] > 1024 * 8.4
+    times, _ = read_recording(tmp_path / "spikes").spike_times("compartments")
+    assert times.size == found["spikes"] > 0
+    both = ("--record", str(tmp_path / "other"), "--report", str(tmp_path / "page.html"))
+    refused = sangbo("random", "--neurons", "500", *both)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("sangbo: error: expected --record or --report")
 
 
 def test_a_report_holds_pictures(tmp_path: Path) -> None:

@@ -135,6 +135,36 @@ def test_convolution_is_scipys() -> None:
     np.testing.assert_allclose(out.reshape(rule.output_shape), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_convolution_that_is_connected_does_what_it_says(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    groups, stride, dilation, padding = (int(n) for n in generator.integers(1, 3, 4))
+    kernel = generator.integers(-5, 6, (4, 2, 3, 3)).astype(float)
+    shape = (2 * groups, 9, 8)
+    rule = dynamics.Convolution(kernel, shape, (stride, 1), (padding, 0), (1, dilation), groups)
+    network = dynamics.Network(step=1.0, threads=2)
+    image = generator.random(shape) < 0.3
+    source = network.population(
+        None, dynamics.SpikeTimes([[1.0] if on else [] for on in image.ravel()])
+    )
+    target = network.population(
+        int(np.prod(rule.output_shape)), dynamics.McCullochPitts(threshold=1e6), name="target"
+    )
+    network.connect(source, target, rule)
+    network.run(2.0)
+    padded = np.pad(image.astype(float), ((0, 0), (padding, padding), (0, 0)))
+    expected = np.zeros(rule.output_shape)
+    for out, y, x in np.ndindex(*rule.output_shape):
+        for channel, row, column in np.ndindex(*kernel.shape[1:]):
+            expected[out, y, x] += (
+                kernel[out, channel, row, column]
+                * padded[
+                    out // (4 // groups) * 2 + channel, y * stride + row, x + column * dilation
+                ]
+            )
+    np.testing.assert_array_equal(target.state("sum"), expected.ravel())
+
+
 @pytest.mark.parametrize(
     ("synapses", "message"),
     [

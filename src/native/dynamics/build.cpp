@@ -54,7 +54,10 @@ class Writer {
     const std::uint32_t delay = p_.listed_delays.empty() ? drawn() : p_.listed_delays[listed_];
     ++listed_;
     const std::uint32_t where = (delay << bits_.target) | local;
-    if (p_.storage == Storage::kWide) {
+    if (p_.learning) {
+      reinterpret_cast<LearningSynapse*>(rows.synapses)[at] = {
+          where, static_cast<std::int16_t>(std::lrint(weight)), p_.tag};
+    } else if (p_.storage == Storage::kWide) {
       rows.wide()[at] = {where, static_cast<float>(weight)};
     } else {
       const auto whole = static_cast<std::int32_t>(std::lrint(weight / double{p_.unit}));
@@ -219,6 +222,11 @@ void Network::fill(std::uint32_t index) {
       p.sources.emplace_back();
       p.sources.back().of.resize(sources);
     }
+    if (p.learning) {
+      p.learned.emplace_back();
+      p.learned.back().sources.resize(sources);
+      p.learned.back().targets.resize(shards_[shards[k]].count);
+    }
     if (p.stdp) {
       p.history.emplace_back(shards_[shards[k]].count, p.longest);
       p.sources.back().counts.resize(shards_[shards[k]].count);
@@ -268,8 +276,10 @@ std::vector<Synapse> Network::synapses(std::uint32_t index) const {
         const std::uint32_t word = wide ? rows.wide()[i].where : rows.compact()[i];
         const std::uint32_t where = word & bits.mask();
         const float weight =
-            wide ? rows.wide()[i].weight
-                 : static_cast<float>(static_cast<std::int32_t>(word) >> bits.where()) * p.unit;
+            p.learning ? static_cast<float>(
+                             reinterpret_cast<const LearningSynapse*>(rows.synapses)[i].weight)
+            : wide ? rows.wide()[i].weight
+                   : static_cast<float>(static_cast<std::int32_t>(word) >> bits.where()) * p.unit;
         found.push_back({source, shards_[post.shards[k]].first + (where & targets), weight,
                          where >> bits.target});
       }

@@ -62,6 +62,24 @@ std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
   settle();
   const Projection& p = projections_[index];
   std::vector<std::uint32_t> words;
+  if (p.learning) {
+    for (std::uint32_t source = 0; source < populations_[p.pre].size; ++source) {
+      for (const Rows& rows : p.rows) {
+        for (std::uint32_t i = rows.begins[source]; i < rows.begins[source + 1]; ++i) {
+          put(words, rows.wide()[i].weight);  // and the tag beside it
+        }
+      }
+    }
+    for (const Learned::Source& source : p.learned.front().sources) {
+      put(words, source);
+    }
+    for (const Learned& part : p.learned) {
+      for (const Learned::Target& target : part.targets) {
+        put(words, target);
+      }
+    }
+    return words;
+  }
   if (p.sources.empty()) {
     return words;
   }
@@ -91,6 +109,27 @@ std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
 void Network::set_plasticity(std::uint32_t index, const std::vector<std::uint32_t>& words) {
   Projection& p = projections_[index];
   std::size_t at = 0;
+  if (p.learning) {
+    for (std::uint32_t source = 0; source < populations_[p.pre].size; ++source) {
+      for (const Rows& rows : p.rows) {
+        for (std::uint32_t i = rows.begins[source]; i < rows.begins[source + 1]; ++i) {
+          take(words, at, rows.wide()[i].weight);
+        }
+      }
+    }
+    const std::size_t first = at;
+    for (Learned& part : p.learned) {
+      at = first;
+      for (Learned::Source& source : part.sources) {
+        take(words, at, source);
+      }
+    }
+    for (Learned& part : p.learned) {
+      for (Learned::Target& target : part.targets) {
+        take(words, at, target);
+      }
+    }
+  }
   const std::uint32_t sources = p.sources.empty() ? 0 : populations_[p.pre].size;
   for (std::uint32_t source = 0; p.stdp && source < sources; ++source) {
     for (const Rows& rows : p.rows) {

@@ -91,6 +91,25 @@ std::uint32_t project(Network& network, std::uint32_t pre, std::uint32_t post, s
   return network.project(std::move(p));
 }
 
+// Products of one learning rule: dependency, mantissa, exponent, and factors (variable, constant,
+// sign).
+using Products = std::vector<
+    std::tuple<int, std::int32_t, std::int32_t, std::vector<std::tuple<int, std::int32_t, bool>>>>;
+
+std::vector<sangbo::dynamics::Product> made(const Products& products) {
+  std::vector<sangbo::dynamics::Product> all;
+  for (const auto& [dependency, mantissa, exponent, factors] : products) {
+    sangbo::dynamics::Product product{
+        static_cast<sangbo::dynamics::Dependency>(dependency), mantissa, exponent, {}};
+    for (const auto& [variable, constant, sign] : factors) {
+      product.factors.push_back(
+          {static_cast<sangbo::dynamics::Variable>(variable), constant, sign});
+    }
+    all.push_back(std::move(product));
+  }
+  return all;
+}
+
 }  // namespace
 
 NB_MODULE(_dynamics, module) {
@@ -186,6 +205,56 @@ NB_MODULE(_dynamics, module) {
                                                                     every,
                                                                     gain,
                                                                     goal};
+           })
+      .def("loihi_learning",
+           [](Network& n, std::uint32_t projection, std::uint32_t epoch, std::uint32_t decimate,
+              const std::vector<std::tuple<std::int32_t, std::int32_t, double>>& traces,
+              const std::vector<Products>& products, std::int32_t sign, bool stochastic,
+              std::int16_t tag) {
+             sangbo::dynamics::LearningRule rule{};
+             rule.epoch = epoch;
+             rule.decimate = decimate;
+             for (std::size_t k = 0; k < traces.size(); ++k) {
+               const auto& [impulse, fraction, keep] = traces[k];
+               (k < 2 ? rule.x[k] : rule.y[k - 2]) = {impulse, fraction, keep};
+             }
+             rule.weight = made(products.at(0));
+             rule.tag = made(products.at(1));
+             rule.sign = sign;
+             rule.stochastic = stochastic;
+             rule.seed = n.seed();
+             rule.owner = projection;
+             n.projection(projection).learning = std::move(rule);
+             n.projection(projection).tag = tag;
+           })
+      .def("tags",
+           [](Network& n, std::uint32_t projection) {
+             std::vector<std::int32_t> found;
+             const sangbo::dynamics::Projection& p = n.projection(projection);
+             for (std::uint32_t source = 0; source < n.at(p.pre).size; ++source) {
+               for (const auto& rows : p.rows) {
+                 const auto* synapses =
+                     reinterpret_cast<const sangbo::dynamics::LearningSynapse*>(rows.synapses);
+                 for (std::uint32_t i = rows.begins[source]; i < rows.begins[source + 1]; ++i) {
+                   found.push_back(synapses[i].tag);
+                 }
+               }
+             }
+             return given(std::move(found));
+           })
+      .def("traces",
+           [](Network& n, std::uint32_t projection) {
+             std::vector<std::uint8_t> sources;
+             std::vector<std::uint8_t> targets;
+             for (const auto& source : n.projection(projection).learned.at(0).sources) {
+               sources.insert(sources.end(), source.traces.begin(), source.traces.end());
+             }
+             for (const auto& part : n.projection(projection).learned) {
+               for (const auto& target : part.targets) {
+                 targets.insert(targets.end(), target.traces.begin(), target.traces.end());
+               }
+             }
+             return std::pair(given(std::move(sources)), given(std::move(targets)));
            })
       .def("short_term",
            [](Network& n, std::uint32_t projection, double step, double use, double recovery,

@@ -312,6 +312,15 @@ void Network::deliver(Shard& shard) {
   for (const std::uint32_t i : incoming_[shard.population]) {
     Projection& p = projections_[i];
     const std::vector<std::uint32_t>& spikes = populations_[p.pre].spikes;
+    if (p.learning) {
+      Rows& rows = p.rows[k];
+      rows.events +=
+          deliver_learning(rows, spikes, post.bits, step_, shard.rings[p.input].integers());
+      if (step_ > 0) {
+        learn(rows, post.bits, *p.learning, p.learned[k], spikes, shard.spikes, shard.first, step_);
+      }
+      continue;
+    }
     if (spikes.empty()) {
       continue;
     }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../pool.hpp"
+#include "learning.hpp"
 #include "neurons.hpp"
 #include "plasticity.hpp"
 #include "rules.hpp"
@@ -94,9 +95,12 @@ struct Projection {
   int shift;  // of integer weights
   std::optional<Stdp> stdp;
   std::optional<ShortTerm> short_term;
+  std::optional<LearningRule> learning;
+  std::int16_t tag = 0;          // of learning synapses, at the start
   std::vector<Rows> rows;        // of each shard of `post`
   std::vector<Sources> sources;  // the same, where synapses are plastic
   std::vector<History> history;  // the same, of targets
+  std::vector<Learned> learned;  // the same, of both sides of Loihi's learning synapses
   std::uint64_t synapses = 0;
 };
 

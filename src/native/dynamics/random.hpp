@@ -16,7 +16,15 @@ inline constexpr std::uint32_t kPhiloxKeySecond = 0xBB67AE85U;
 inline constexpr int kPhiloxRounds = 10;
 
 // What a stream of numbers is for; streams of one index never meet.
-enum class Purpose : std::uint32_t { kPartners, kWeights, kDelays, kTotals, kStep, kStimulus };
+enum class Purpose : std::uint32_t {
+  kPartners,
+  kWeights,
+  kDelays,
+  kTotals,
+  kStep,
+  kStimulus,
+  kLearning
+};
 
 using PhiloxCounter = std::array<std::uint32_t, 4>;
 

@@ -11,8 +11,10 @@
 
 from sangbo.dynamics import presets
 from sangbo.dynamics.channels import HodgkinHuxley, TraubMiles
+from sangbo.dynamics.convolution import Convolution
 from sangbo.dynamics.energy import StepCost, step_cost
 from sangbo.dynamics.loihi import Loihi
+from sangbo.dynamics.loihi_learning import LoihiLearning, Trace
 from sangbo.dynamics.mapping import place
 from sangbo.dynamics.model import Model
 from sangbo.dynamics.network import Network, Population, Projection
@@ -30,7 +32,6 @@ from sangbo.dynamics.recording import Memory, Recorder, Sampling
 from sangbo.dynamics.rules import (
     AllToAll,
     ByDistance,
-    Convolution,
     FixedInDegree,
     FixedOutDegree,
     FixedProbability,
@@ -72,6 +73,7 @@ __all__ = [
     "Imported",
     "Izhikevich",
     "Loihi",
+    "LoihiLearning",
     "McCullochPitts",
     "Memory",
     "Model",
@@ -94,6 +96,7 @@ __all__ = [
     "Static",
     "StepCost",
     "StepInput",
+    "Trace",
     "TraubMiles",
     "TripletSTDP",
     "TsodyksMarkram",

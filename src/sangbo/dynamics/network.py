@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sangbo import _dynamics
 from sangbo.dynamics.checkpoint import carry_on, restore, save
+from sangbo.dynamics.convolution import Convolution
+from sangbo.dynamics.loihi_learning import LoihiLearning
 from sangbo.dynamics.memory import check_memory
 from sangbo.dynamics.model import Model, resolved
 from sangbo.dynamics.native import KERNELS, make
@@ -21,7 +23,7 @@ from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
 from sangbo.dynamics.sources import SpikeTimes
 from sangbo.dynamics.stimuli import StepInput, Stimulus
-from sangbo.dynamics.synapses import STDP, Static, Synapses, TripletSTDP, bounds, check, longest
+from sangbo.dynamics.synapses import LEARNING, Static, Synapses, bounds, check, longest
 from sangbo.dynamics.threads import default_threads
 from sangbo.errors import SimulationError
 from sangbo.progress import Progress, silent
@@ -121,16 +123,32 @@ class Projection:
         return self.network.build().events(self.index)
 
     def connections(self) -> dict[str, NDArray[Any]]:
-        """Every synapse: arrays ``source``, ``target``, ``weight``, ``delay`` (ms), by source."""
+        """Every synapse: arrays ``source``, ``target``, ``weight``, ``delay`` (ms), by source.
+
+        Those of `LoihiLearning` have a ``tag`` too.
+        """
         native = self.network.build()
         native.settle()
         source, target, weight, delay = native.synapses(self.index)
+        learning = isinstance(self.synapses, LoihiLearning)
+        tag = {"tag": native.tags(self.index)} if learning else {}
         return {
+            **tag,
             "source": source,
             "target": target,
             "weight": weight,
             "delay": delay * self.network.step,
         }
+
+    def traces(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Traces of `LoihiLearning` at the last end of an epoch.
+
+        Those of the sources, shape (sources, 2): x1 and x2; of the targets, (targets, 3): y1 … y3.
+        """
+        if not isinstance(self.synapses, LoihiLearning):
+            raise SimulationError(f"expected Loihi's learning synapses, found {self.synapses}")
+        pre, post = self.network.build().traces(self.index)
+        return pre.reshape(-1, 2), post.reshape(-1, 3)
 
 
 class Network:
@@ -229,12 +247,14 @@ class Network:
         self,
         pre: Population,
         post: Population,
-        rule: Rule,
+        rule: Rule | Convolution,
         synapses: Synapses | None = None,
         *,
         receptor: str = "excitatory",
     ) -> Projection:
         """Add synapses from ``pre`` to ``post``; they are made when the network is built.
+
+        A `Convolution` brings the weights: those of ``synapses`` do not matter.
 
         Raises:
             SimulationError: ``post`` has no such receptor, the rule does not fit the populations,
@@ -244,6 +264,15 @@ class Network:
         self._own(pre)
         self._own(post)
         synapses = Static() if synapses is None else synapses
+        if isinstance(rule, Convolution):
+            shapes = math.prod(rule.shape), math.prod(rule.output_shape)
+            if shapes != (pre.size, post.size):
+                raise SimulationError(
+                    f"expected {shapes[0]} and {shapes[1]} neurons for {rule.shape} to "
+                    f"{rule.output_shape}, found {pre} and {post}"
+                )
+            rule, weights = rule.pairs()
+            synapses = replace(synapses, weight=weights)
         post._find("receptor", post.receptors, receptor)
         rule.expected(pre, post)
         longest(synapses.delay, self.step)
@@ -390,9 +419,14 @@ class Network:
 
     def _integers(self, post: Population, synapses: Synapses) -> None:
         if not post.integers:
+            if isinstance(synapses, LoihiLearning):
+                raise SimulationError(f"expected Loihi's neurons behind its synapses, found {post}")
             return
-        if not isinstance(synapses, Static) or synapses.storage != "compact":
-            raise SimulationError(f"expected compact static synapses to {post}, found {synapses}")
+        static = isinstance(synapses, Static) and synapses.storage == "compact"
+        if not static and not isinstance(synapses, LoihiLearning):
+            raise SimulationError(
+                f"expected compact static or Loihi's learning synapses to {post}, found {synapses}"
+            )
         low, high = bounds("weight", synapses.weight)
         if low != round(low) or high != round(high):
             raise SimulationError(f"expected whole weights to {post}, found {low} to {high}")
@@ -419,7 +453,7 @@ class Network:
             [b - a for a, b in zip(*pair, strict=True)] for pair in zip(before, after, strict=True)
         )
         steps = self._steps - first
-        learning = [p for p in self.projections if isinstance(p.synapses, STDP | TripletSTDP)]
+        learning = [p for p in self.projections if isinstance(p.synapses, LEARNING)]
         return Run(
             duration=steps * self.step,
             seconds=seconds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -234,51 +234,6 @@ class Pairs:
         counts = np.bincount(sources, minlength=pre.size)
         begins = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint64)
         return _dynamics.pairs(begins, targets[order].astype(np.uint32)), order
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Convolution:
-    """Convolution from a (channels, height, width) population to another; see `pairs`.
-
-    Attributes:
-        kernel: weights of shape (channels out, channels in, rows, columns).
-        shape: (channels, height, width) of the source population, flattened in that order.
-        stride: steps between windows, down and across.
-        padding: rows and columns of nothing around the input.
-    """
-
-    kernel: NDArray[np.floating]
-    shape: tuple[int, int, int]
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    output_shape: tuple[int, int, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        kernel, (channels, height, width) = np.asarray(self.kernel), self.shape
-        if kernel.ndim != 4 or kernel.shape[1] != channels or min(self.stride) < 1:
-            raise SimulationError(
-                f"expected a kernel of shape (out, {channels}, rows, columns) and strides of 1 or "
-                f"more, found {kernel.shape} and {self.stride}"
-            )
-        rows = (height + 2 * self.padding[0] - kernel.shape[2]) // self.stride[0] + 1
-        columns = (width + 2 * self.padding[1] - kernel.shape[3]) // self.stride[1] + 1
-        if rows < 1 or columns < 1:
-            raise SimulationError(f"expected a kernel that fits {self.shape}, found {kernel.shape}")
-        object.__setattr__(self, "output_shape", (kernel.shape[0], rows, columns))
-
-    def pairs(self) -> tuple[Pairs, NDArray[np.float64]]:
-        """The pairs of neurons that a nonzero weight joins, and these weights."""
-        kernel = np.asarray(self.kernel, np.float64)
-        _, height, width = self.output_shape
-        out, channel, row, column = np.nonzero(kernel)
-        y, x = (a.ravel() for a in np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
-        iy = y * self.stride[0] - self.padding[0] + row[:, np.newaxis]
-        ix = x * self.stride[1] - self.padding[1] + column[:, np.newaxis]
-        inside = (iy >= 0) & (iy < self.shape[1]) & (ix >= 0) & (ix < self.shape[2])
-        sources = (channel[:, np.newaxis] * self.shape[1] + iy) * self.shape[2] + ix
-        targets = (out[:, np.newaxis] * height + y) * width + x
-        weights = np.broadcast_to(kernel[out, channel, row, column][:, np.newaxis], inside.shape)
-        return Pairs(sources[inside], targets[inside]), weights[inside]
 
 
 _PROFILES = ("exponential", "gaussian", "disc")

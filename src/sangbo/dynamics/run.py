@@ -10,7 +10,7 @@ from sangbo.chips.placement import Placement
 from sangbo.dynamics.energy import energy, step_cost
 from sangbo.dynamics.memory import synapse_bytes
 from sangbo.dynamics.recording import Memory
-from sangbo.dynamics.synapses import STDP, TripletSTDP
+from sangbo.dynamics.synapses import LEARNING
 
 if TYPE_CHECKING:
     from sangbo.dynamics.network import Network
@@ -65,7 +65,7 @@ def document(network: Network, run: Run, placement: Placement | None = None) -> 
         cost = step_cost(network, run, placement)
         placed = {"placement": {**placement.to_dict(), "step": cost.to_dict()}}
     storage = [(p.size, synapse_bytes(p.synapses.storage)) for p in network.projections]
-    plastic = [isinstance(p.synapses, STDP | TripletSTDP) for p in network.projections]
+    plastic = [isinstance(p.synapses, LEARNING) for p in network.projections]
     return {
         "neurons": run.neurons,
         "synapses": run.synapses,

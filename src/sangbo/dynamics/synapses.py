@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sangbo import _dynamics
-from sangbo.dynamics.values import Normal, Uniform
+from sangbo.dynamics.loihi_learning import LoihiLearning
+from sangbo.dynamics.values import Drawn, Normal, Uniform
 from sangbo.errors import SimulationError
-
-Drawn: TypeAlias = "float | ArrayLike | Uniform | Normal"
-"""One number for all synapses, one for each that a rule lists, or a distribution to draw from."""
 
 Dependence: TypeAlias = Literal["additive", "multiplicative"]
 
@@ -133,13 +130,18 @@ class TsodyksMarkram:
     storage: Literal["compact", "wide"] = "compact"
 
 
-Synapses: TypeAlias = Static | STDP | TripletSTDP | TsodyksMarkram
+Synapses: TypeAlias = Static | STDP | TripletSTDP | TsodyksMarkram | LoihiLearning
+
+LEARNING = (STDP, TripletSTDP, LoihiLearning)
+"""Kinds whose weights change for good."""
 
 
 def check(synapses: Synapses) -> None:
     """Raise `SimulationError` where a parameter is impossible."""
     low, high = bounds("weight", synapses.weight)
-    if isinstance(synapses, STDP | TripletSTDP):
+    if isinstance(synapses, LoihiLearning):
+        synapses.check(low, high)
+    elif isinstance(synapses, STDP | TripletSTDP):
         _positive(synapses, "tau_plus", "tau_minus", "w_max")
         if isinstance(synapses, TripletSTDP):
             _positive(synapses, "tau_x", "tau_y")
@@ -162,6 +164,8 @@ def make_plastic(
     native: _dynamics.Network, projection: int, synapses: Synapses, step: float
 ) -> None:
     """Give the engine's projection its plasticity, if it has any."""
+    if isinstance(synapses, LoihiLearning):
+        synapses.make(native, projection)
     if isinstance(synapses, TsodyksMarkram):
         native.short_term(
             projection, step, synapses.use, synapses.tau_recovery, synapses.tau_facilitation

@@ -91,6 +91,9 @@ Random: TypeAlias = Uniform | Normal
 Value: TypeAlias = "float | Floats | Random"
 """One number for all neurons, one for each (shape (neurons,)), or a distribution to draw from."""
 
+Drawn: TypeAlias = "float | ArrayLike | Uniform | Normal"
+"""One number for all synapses, one for each that a rule lists, or a distribution to draw from."""
+
 
 def drawn(
     name: str, value: ArrayLike | Random, size: int, generator: np.random.Generator

@@ -12,7 +12,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sangbo.errors import SourceError, UnsupportedError
+from sangbo.dynamics.convolution import Windows
+from sangbo.errors import SimulationError, SourceError, UnsupportedError
 from sangbo.sources.nir import Node
 
 Shape: TypeAlias = tuple[int, ...]
@@ -147,16 +148,13 @@ def _convolution(name: str, node: Node, shape: Shape) -> Map:
         )
     pairs = {k: _pair(node, k, flat, 1) for k in ("stride", "dilation")}
     stride, dilation = pairs["stride"], pairs["dilation"]
-    if min(*stride, *dilation) < 1:
-        raise SourceError(f"expected strides and dilations of 1 or more in {name}")
     before, total = _padding(node, kernel.shape[2:], dilation, stride, flat)
     out, channel, row, column = np.nonzero(kernel)
     weight = kernel[out, channel, row, column]
     channel = channel + out // (kernel.shape[0] // groups) * kernel.shape[1]
-    windows = _Windows(
-        name, shape, (kernel.shape[2], kernel.shape[3]), stride, dilation, before, total
-    )
-    entries = windows.entries(out, channel, row, column, weight)
+    size = (kernel.shape[2], kernel.shape[3])
+    windows = _windows(name, shape, size, stride, dilation, before, total)
+    entries = _windowed(windows, out, channel, row, column, weight)
     height, width = windows.size
     bias = np.repeat(_biases(name, node, kernel.shape[0]), height * width)
     made = (kernel.shape[0], width) if flat else (kernel.shape[0], height, width)
@@ -174,56 +172,26 @@ def _pool(name: str, node: Node, shape: Shape) -> Map:
     if len(shape) != 3:
         raise SourceError(f"expected (channels, height, width) into {name}, found {shape}")
     size, stride, padding = (node.pair(k) for k in ("kernel_size", "stride", "padding"))
-    if min(*size, *stride) < 1:
-        raise SourceError(f"expected sizes and strides of 1 or more in {name}")
-    windows = _Windows(name, shape, size, stride, (1, 1), padding,
+    windows = _windows(name, shape, size, stride, (1, 1), padding,
                        (2 * padding[0], 2 * padding[1]))  # fmt: skip
     channel, row, column = (a.ravel() for a in np.indices((shape[0], *size)))
     each = 1.0 if node.kind == "SumPool2d" else 1.0 / (size[0] * size[1])
-    entries = windows.entries(channel, channel, row, column, np.full(channel.size, each))
+    entries = _windowed(windows, channel, channel, row, column, np.full(channel.size, each))
     return Map(entries, None, (shape[0], *windows.size))
 
 
-@dataclass(frozen=True, slots=True)
-class _Windows:
-    """Windows that slide over an image: where each meets what."""
+def _windows(name: str, shape: Shape, *rest: tuple[int, int]) -> Windows:
+    try:
+        return Windows((shape[0], shape[1], shape[2]), *rest)
+    except SimulationError as error:
+        raise SourceError(f"{error} ({name})") from None
 
-    name: str
-    shape: Shape
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    before: tuple[int, int]
-    padding: tuple[int, int]
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Windows down and across."""
-        found = [
-            (self.shape[i + 1] + self.padding[i] - self.dilation[i] * (self.kernel[i] - 1) - 1)
-            // self.stride[i]
-            + 1
-            for i in (0, 1)
-        ]
-        if min(found) < 1:
-            raise SourceError(f"expected windows that fit {self.shape} in {self.name}, found none")
-        return found[0], found[1]
-
-    def entries(
-        self, out: Indices, channel: Indices, row: Indices, column: Indices, weight: Floats
-    ) -> Entries:
-        """Entries of a kernel whose nonzero elements are listed."""
-        height, width = self.size
-        if weight.size * height * width > LARGEST_SYNAPSES:
-            raise UnsupportedError(f"expected at most {LARGEST_SYNAPSES} synapses in {self.name}")
-        y, x = (a.ravel() for a in np.indices((height, width)))
-        iy = y * self.stride[0] - self.before[0] + row[:, np.newaxis] * self.dilation[0]
-        ix = x * self.stride[1] - self.before[1] + column[:, np.newaxis] * self.dilation[1]
-        inside = (iy >= 0) & (iy < self.shape[1]) & (ix >= 0) & (ix < self.shape[2])
-        source = (channel[:, np.newaxis] * self.shape[1] + iy) * self.shape[2] + ix
-        target = (out[:, np.newaxis] * height + y) * width + x
-        weights = np.broadcast_to(weight[:, np.newaxis], inside.shape)[inside]
-        return Entries(source[inside], target[inside], weights, np.zeros(weights.size))
+def _windowed(
+    windows: Windows, out: Indices, channel: Indices, row: Indices, column: Indices, weight: Floats
+) -> Entries:
+    source, target, weights = windows.synapses(out, channel, row, column, weight)
+    return Entries(source, target, weights, np.zeros(weights.size))
 
 
 def _pair(node: Node, key: str, flat: bool, first: int) -> tuple[int, int]:
