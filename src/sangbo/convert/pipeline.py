@@ -15,6 +15,7 @@ from sangbo import codes, graph
 from sangbo._version import __version__
 from sangbo.convert.allocate import Choice, frontier, point
 from sangbo.convert.budget import Budget
+from sangbo.convert.correct import corrected
 from sangbo.convert.layers import measure_layers
 from sangbo.convert.prepare import prepare
 from sangbo.convert.rewrite import sent_name
@@ -66,8 +67,9 @@ def convert(
     prepared = prepare(opened, settings, calibration, progress, task)
     budget = Budget.parse(settings.budget)
     choices = prepared.choose(budget)
-    converted = prepared.build(choices)
     readings, candidates = prepared.readings, prepared.candidates
+    built = prepared.build(choices)
+    converted = corrected(prepared.balanced, built, readings, progress)
     ledger = count(converted, readings, progress)
     measured = measure_layers(opened.graph, converted, prepared.unseen, task, progress)
     record = {
