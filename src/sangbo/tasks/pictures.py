@@ -174,7 +174,7 @@ class Draw(_Pictures):
         return list(latent(model, count, FIRST_SEED + amount.seed))
 
 
-SAMPLES = 8
+SAMPLES = 4
 """Pictures of one reading."""
 FIRST_SEED = 1000
 """Seeds below are for measurements."""

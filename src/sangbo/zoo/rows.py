@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 
 from sangbo.progress import Progress
 from sangbo.sources import Source, open_source
+from sangbo.tasks import Task
 from sangbo.tasks.model import Model
 from sangbo.zoo import measures
 
@@ -36,6 +37,7 @@ class Row:
         allowed: how much.
         open: where it comes from.
         measure: how it is measured.
+        task: makes what it is calibrated and certified with; None for its graph's own task.
     """
 
     network: str
@@ -45,6 +47,7 @@ class Row:
     allowed: float
     open: Open
     measure: Measure
+    task: Callable[[], Task] | None = None
 
     def lost(self, original: float, converted: float) -> float:
         """The change that counts against `allowed`; below 0 where the converted one is better."""
@@ -109,6 +112,30 @@ def _belief(folder: Path, progress: Progress) -> Source:
     return belief.trained(progress)
 
 
+def _backwards() -> Task:
+    from sangbo.zoo.small.tasks import Backwards
+
+    return Backwards()
+
+
+def _of_clothes() -> Task:
+    from sangbo.zoo.small.tasks import Pictures
+
+    return Pictures()
+
+
+def _of_digits() -> Task:
+    from sangbo.zoo.small.tasks import Pictures
+
+    return Pictures(clothes=False)
+
+
+def _rebuilding() -> Task:
+    from sangbo.zoo.small.tasks import Pictures
+
+    return Pictures(rebuilds=True, clothes=False)
+
+
 RELATIVE = 0.005
 
 _ROWS = (
@@ -143,19 +170,19 @@ _ROWS = (
         "perplexity, 8,192 tokens of Shakespeare", "relative rise", RELATIVE,
         _language("mixtral"), measures.held_out_shakespeare),
     Row("t5-small-backwards", "T5", "exact match, 500 lines written backwards",
-        "relative fall", RELATIVE, _pairs("t5"), measures.backwards),
+        "relative fall", RELATIVE, _pairs("t5"), measures.backwards, _backwards),
     Row("bart-small-backwards", "BART", "exact match, 500 lines written backwards",
-        "relative fall", RELATIVE, _pairs("bart"), measures.backwards),
+        "relative fall", RELATIVE, _pairs("bart"), measures.backwards, _backwards),
     Row("alexnet-small", "AlexNet", "top-1, 1,000 pictures of Fashion-MNIST", "relative fall",
-        RELATIVE, _picture("alexnet"), measures.clothes),
+        RELATIVE, _picture("alexnet"), measures.clothes, _of_clothes),
     Row("resnet-small", "ResNet", "top-1, 1,000 pictures of Fashion-MNIST", "relative fall",
-        RELATIVE, _picture("resnet"), measures.clothes),
+        RELATIVE, _picture("resnet"), measures.clothes, _of_clothes),
     Row("vit-small", "vision transformer", "top-1, 1,000 pictures of Fashion-MNIST",
-        "relative fall", RELATIVE, _picture("vit"), measures.clothes),
+        "relative fall", RELATIVE, _picture("vit"), measures.clothes, _of_clothes),
     Row("autoencoder-small", "autoencoder", "mean squared error, 1,000 digits",
-        "relative rise", RELATIVE, _autoencoder, measures.rebuilt_digits),
+        "relative rise", RELATIVE, _autoencoder, measures.rebuilt_digits, _rebuilding),
     Row("dbn-small", "deep belief network", "top-1, 1,000 digits", "relative fall", RELATIVE,
-        _belief, measures.digits),
+        _belief, measures.digits, _of_digits),
 )  # fmt: skip
 
 ROWS: Mapping[str, Row] = {row.network: row for row in _ROWS}

@@ -7,17 +7,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from sangbo import chips, codes
-from sangbo.convert import convert
+from sangbo.certificate import CERTIFICATE_FILE, write_certificate
+from sangbo.convert import Settings, convert, written
 from sangbo.engines import Reference
-from sangbo.errors import SangboError
+from sangbo.errors import MissingExtraError, SangboError
+from sangbo.extras import need
 from sangbo.files import write_file
 from sangbo.ledger import Ledger
 from sangbo.network import Network, is_network, load
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source
+from sangbo.tasks import Task
 from sangbo.tasks.model import Model
 from sangbo.verify import verify
 from sangbo.zoo.rows import ROWS, Row
@@ -26,6 +30,8 @@ RESULT_FILE = "result.json"
 CHIP = "c-transformer-28nm"
 """Whose prices decide which levels are dense in the table."""
 TIMES = 5
+FRESH_SEED = 7
+"""Of the reading that engines are timed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,14 @@ def measure_row(row: Row, folder: Path, progress: Progress = silent) -> Result:
     if kept.is_file():
         return _read(kept)
     began = time.monotonic()
+    task = row.task() if row.task is not None else None
     source = row.open(folder / row.network / "original", progress)
-    network = _converted(source, folder / row.network / "converted", progress)
+    network = _converted(source, folder / row.network / "converted", task, progress)
     original = Model(Reference(source.graph), source.tokenizer)
     converted = Model(network.engine, network.tokenizer)
     before, after = row.measure(original, converted, progress)
-    certificate = verify(network, original=source, progress=progress)
+    certificate = verify(network, original=source, task=task, progress=progress)
+    write_certificate(certificate, folder / row.network / CERTIFICATE_FILE)
     temporal = {"compared": 0, "different": 0}
     for name, found in certificate.engines.items():
         if name.startswith("temporal"):
@@ -95,16 +103,50 @@ def measure_row(row: Row, folder: Path, progress: Progress = silent) -> Result:
     result = Result(
         row.network, row.family, row.metric, before, after, row.allowed,
         row.lost(before, after) <= row.allowed and certificate.passed,
-        dense, spikes, None, certificate.passed, temporal, time.monotonic() - began,
+        dense, spikes, relative_speed(source, network, task, progress), certificate.passed,
+        temporal, time.monotonic() - began,
     )  # fmt: skip
     write_file(kept, (json.dumps(result.to_dict(), indent=1) + "\n").encode())
     return result
 
 
-def _converted(source: Source, folder: Path, progress: Progress) -> Network:
+def _converted(source: Source, folder: Path, task: Task | None, progress: Progress) -> Network:
     if is_network(folder):
         return load(folder)
-    return convert(source, folder, progress=progress)
+    return convert(source, folder, task=task, progress=progress)
+
+
+def relative_speed(
+    source: Source, network: Network, task: Task | None, progress: Progress
+) -> float | None:
+    """Throughput of the converted network over PyTorch's in float32, on one reading.
+
+    Both run in turn, on the engine's threads; the median of `TIMES` ratios, the first dropped.
+    None where PyTorch is not installed.
+    """
+    try:
+        need("torch", "torch")
+    except MissingExtraError:
+        return None
+    import torch
+
+    from sangbo.training import to_torch
+
+    reading = written(source, Settings(seed=FRESH_SEED), 1, progress, task)[0]
+    module = to_torch(source.graph)
+    given = [torch.from_numpy(reading.inputs[n]) for n in source.graph.inputs]
+    engine = network.engine
+    torch.set_num_threads(getattr(engine, "threads", 1))
+    ratios = []
+    for turn in range(TIMES + 1):
+        progress("timing", turn / (TIMES + 1))
+        start = time.perf_counter()
+        reading.run(engine, ledger=engine.ledger())
+        middle = time.perf_counter()
+        with torch.inference_mode():
+            module(*given)
+        ratios.append((time.perf_counter() - middle) / (middle - start))
+    return median(ratios[1:])
 
 
 def _read(path: Path) -> Result:
@@ -116,16 +158,13 @@ def _read(path: Path) -> Result:
 
 def shares(ledger: Ledger) -> tuple[float, float]:
     """Share of pairs that are dense on `CHIP`, and csd spikes of the others per pair of all."""
-    chip = chips.load(CHIP)
-    mac, accumulate = chip.energy("mac"), chip.energy("accumulate")
-    if mac is None or accumulate is None:
-        raise SangboError(f"expected {CHIP} to state both units, found {mac} and {accumulate}")
+    worth = chips.side_prices(chips.load(CHIP), codes.code("csd")).worth
     csd = codes.code("csd")
     pairs = dense = spikes = 0
     for operation in ledger.operations.values():
         occurrences = operation.pairs.occurrences
         each = csd.spikes(operation.pairs.magnitudes)
-        cheaper = each * accumulate > mac
+        cheaper = each >= worth
         pairs += int(occurrences.sum())
         dense += int(occurrences[cheaper].sum())
         spikes += int((each * occurrences)[~cheaper].sum())

@@ -55,7 +55,7 @@ def parts(progress: Progress) -> tuple[str, str]:
 
 
 def trained(
-    kind: str, folder: Path, progress: Progress, *, steps: int = 600, seed: int = 0
+    kind: str, folder: Path, progress: Progress, *, steps: int = 300, seed: int = 0
 ) -> None:
     """Train one of `KINDS` on Shakespeare; ``folder`` gets what transformers writes."""
     text, _ = parts(progress)
