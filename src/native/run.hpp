@@ -47,8 +47,10 @@ class Run {
   }
 
   // Whether to look at the levels of this row when digits are chosen: one row in eight, also where
-  // every run has but one.
-  [[nodiscard]] bool samples(std::size_t row) const { return (program_.runs_ + row) % 8 == 0; }
+  // every run has but one, and fewer of many.
+  [[nodiscard]] bool samples(std::size_t row) const {
+    return (program_.runs_ + row) % (row < 256 ? 8 : 64) == 0;
+  }
 
   // Bits of the low digits of an encoding, the same throughout the run.
   [[nodiscard]] int low_bits(const Encoding& e) const { return program_.digits(e.digits).bits(); }
