@@ -148,8 +148,28 @@ void Program::finish() {
 #if defined(__GLIBC__)
   malloc_trim(0);  // whoever loaded the network left free memory behind, some 30 MB of it
 #endif
+  // Rows that only the chain which writes them reads need no memory beyond its block.
+  std::map<std::pair<std::size_t, Domain>, std::size_t> blocks;  // bytes a row, by chain
+  const auto keep = [&](const Value& value, std::size_t place) {
+    if (places_[place].external < 0) {
+      std::size_t& bytes = blocks[{value.written, value.domain}];
+      places_[place].local = static_cast<std::int64_t>(bytes);
+      bytes += round_up(places_[place].bytes, kLine);
+      local_bytes_ = std::max(local_bytes_, bytes);
+    }
+  };
   for (Value& value : values_) {
     value.tally = tallies_;
+    if (value.by_rows && value.written == value.read) {
+      if (value.place >= 0) {
+        keep(value, static_cast<std::size_t>(value.place));
+      }
+      for (const Encoding& e : value.encodings) {
+        for (const std::size_t place : {e.low, e.extras, e.extra_counts, e.sums, e.magnitudes}) {
+          keep(value, place);
+        }
+      }
+    }
     tallies_ += value.tallies;
     if (value.place >= 0) {
       live({static_cast<std::size_t>(value.place)}, value.written, value.read);
@@ -160,7 +180,7 @@ void Program::finish() {
   }
   std::vector<Place*> order;
   for (Place& place : places_) {
-    if (place.external < 0) {
+    if (place.external < 0 && place.local < 0) {
       order.push_back(&place);
     }
   }

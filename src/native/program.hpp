@@ -174,6 +174,7 @@ class Program {
   std::size_t tallies_ = 0;
   std::size_t totals_ = 0;  // sums beside the rows of each axis
   int externals_ = 0;
+  std::size_t local_bytes_ = 0;  // for each row of a block
   std::uint64_t runs_ = 0;
   std::mutex running_;
   Buffer workspace_;

@@ -13,6 +13,7 @@ Run::Run(Program& program, const Call& call)
       bases_(program.places_.size()),
       totals_(program.totals_),
       scratch_(program.threads()),
+      blocks_(program.threads()),
       next_([&] {
         std::size_t jobs = 0;
         for (const auto& stage : program.stages_) {
@@ -35,9 +36,11 @@ Run::Run(Program& program, const Call& call)
   }
   for (std::size_t p = 0; p < bases_.size(); ++p) {
     const Place& place = program.places_[p];
-    bases_[p] = place.external >= 0
-                    ? call.externals[static_cast<std::size_t>(place.external)]
-                    : program.workspace_.data() + offsets[static_cast<std::size_t>(place.slot)];
+    if (place.external >= 0) {
+      bases_[p] = call.externals[static_cast<std::size_t>(place.external)];
+    } else if (place.local < 0) {
+      bases_[p] = program.workspace_.data() + offsets[static_cast<std::size_t>(place.slot)];
+    }
   }
   for (Axis axis = 0; axis < call.rows.size(); ++axis) {
     std::vector<std::size_t>& starts = starts_.emplace_back();
@@ -53,6 +56,16 @@ std::size_t Run::segment_of(std::size_t row, Axis axis) const {
   const std::vector<std::size_t>& starts = starts_[axis];
   const auto after = std::upper_bound(starts.begin(), starts.end(), row);
   return static_cast<std::size_t>(after - starts.begin()) - 1;
+}
+
+constinit thread_local Run::Local Run::local_{};
+
+void Run::enter(unsigned thread, std::size_t first, std::size_t rows) {
+  Buffer& buffer = blocks_[thread];
+  if (buffer.bytes() < rows * program_.local_bytes_) {
+    buffer = Buffer(rows * program_.local_bytes_);
+  }
+  local_ = {buffer.data(), first, rows};
 }
 
 std::byte* Run::scratch(unsigned thread, std::size_t bytes) {

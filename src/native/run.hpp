@@ -34,8 +34,17 @@ class Run {
 
   template <class T>
   [[nodiscard]] T* at(std::size_t place, std::size_t row) const {
-    return reinterpret_cast<T*>(bases_[place] + row * program_.place(place).bytes);
+    const Place& at = program_.place(place);
+    if (at.local < 0) {
+      return reinterpret_cast<T*>(bases_[place] + row * at.bytes);
+    }
+    // Row 0 may lie before the block: the address is that of a row of it once it is used.
+    const std::uintptr_t block = reinterpret_cast<std::uintptr_t>(local_.memory) +
+                                 static_cast<std::uintptr_t>(at.local) * local_.rows;
+    return reinterpret_cast<T*>(block + (row - local_.first) * at.bytes);
   }
+  // Gives the calling thread memory for a block of `rows` rows from `first` on.
+  void enter(unsigned thread, std::size_t first, std::size_t rows);
   [[nodiscard]] float* reals(ValueId value, std::size_t row) const {
     return at<float>(plain(value), row);
   }
@@ -115,6 +124,14 @@ class Run {
   std::vector<std::vector<std::size_t>> starts_;  // of each axis and segment
   std::vector<std::atomic<std::uint64_t>> totals_;
   std::vector<Buffer> scratch_;
+  std::vector<Buffer> blocks_;  // of each thread
+  // The calling thread's block.
+  struct Local {
+    std::byte* memory;
+    std::size_t first;
+    std::size_t rows;
+  };
+  static constinit thread_local Local local_;
   std::vector<std::atomic<std::size_t>> next_;  // item of each job
   std::atomic<std::size_t> next_tally_{0};
   Barrier barrier_;

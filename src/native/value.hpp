@@ -37,7 +37,10 @@ struct Place {
   Domain domain{};
   std::size_t first = 0;
   std::size_t last = 0;
-  int slot = -1;      // in the workspace, or
+  int slot = -1;  // in the workspace, or
+  // In memory of the thread that works on a block of rows, which alone sees them: bytes before it
+  // for each row of a block; or
+  std::int64_t local = -1;
   int external = -1;  // the caller's memory: an input or an output
 };
 

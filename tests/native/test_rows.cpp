@@ -167,7 +167,8 @@ void test_depthwise(const Kernels& kernels, std::size_t channels, std::size_t gr
                            scales.data(),
                            shifted ? minima.data() : nullptr,
                            biased ? bias.data() : nullptr,
-                           0.3F};
+                           0.3F,
+                           false};
   std::vector<float> out(padded);
   const std::uint32_t reach = kernels.depthwise(task, out.data());
   std::uint32_t most = 0;

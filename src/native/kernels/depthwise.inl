@@ -3,7 +3,7 @@
 inline Ints magnitude_of(Ints n) { return n < 0 ? -n : n; }
 
 // Sixteen channels from `at` on; returns the largest Σ |n| of each of eight.
-template <bool Shifted>
+template <bool Shifted, bool Bounded>
 inline Ints depthwise_channels(const DepthwiseTask& task, std::size_t at, float* out) {
   Floats y[2] = {};
   Ints reach[2] = {};
@@ -19,7 +19,9 @@ inline Ints depthwise_channels(const DepthwiseTask& task, std::size_t at, float*
       for (std::size_t half = 0; half < 2; ++half) {
         const Ints n = load(levels + at + half * kLanes);
         sums[half] += n * load(weights + half * kLanes);
-        reach[half] += magnitude_of(n);
+        if (!Bounded) {
+          reach[half] += magnitude_of(n);
+        }
         if (Shifted) {
           totals[half] += n;
         }
@@ -45,9 +47,11 @@ inline Ints depthwise_channels(const DepthwiseTask& task, std::size_t at, float*
 
 std::uint32_t depthwise(const DepthwiseTask& task, float* out) {
   Ints most{};
+  const auto channels = task.minima != nullptr ? depthwise_channels<true, false>
+                        : task.bounded         ? depthwise_channels<false, true>
+                                               : depthwise_channels<false, false>;
   for (std::size_t at = 0; at < task.padded; at += 2 * kLanes) {
-    const Ints reach = task.minima == nullptr ? depthwise_channels<false>(task, at, out)
-                                              : depthwise_channels<true>(task, at, out);
+    const Ints reach = channels(task, at, out);
     most = reach > most ? reach : most;
   }
   std::int32_t largest = 0;

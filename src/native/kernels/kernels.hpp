@@ -77,6 +77,7 @@ struct DepthwiseTask {
   const float* minima;                // the same, or null
   const float* bias;                  // [padded], or null
   float threshold;
+  bool bounded;  // whether the sums surely fit 32 bits, so that nobody asks for their reach
 };
 
 enum class Function : std::uint8_t {
@@ -150,7 +151,8 @@ struct Kernels {
   void (*linear)(const LinearTask&, std::size_t first_panel, std::size_t last_panel,
                  std::size_t first_row, std::size_t last_row);
   void (*attend)(AttendTask&);
-  // Fills out[padded]; returns the largest Σ |n| of a channel, which must fit 32 bits.
+  // Fills out[padded]; returns the largest Σ |n| of a channel, which must fit 32 bits,
+  // or 0 where it is bounded.
   std::uint32_t (*depthwise)(const DepthwiseTask&, float* out);
 
   // Levels of `count` reals (padded to 16, pads become 0); `inverse` has `count` values padded

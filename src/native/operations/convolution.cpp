@@ -308,6 +308,8 @@ class Depthwise final : public RowOperation {
     task.minima = minima_.empty() ? nullptr : minima_.data();
     task.bias = bias_.empty() ? nullptr : bias_.data();
     task.threshold = threshold_;
+    task.bounded =
+        fits(run.program().value(input_).largest * static_cast<std::int64_t>(taps), bits_);
     for (std::size_t row = first; row < last; ++row) {
       const std::size_t at = row % outputs;
       const std::size_t sample = row / outputs * down_.size;

@@ -235,6 +235,7 @@ std::size_t Chain::grain(const Run& run) const {
 }
 
 void Chain::run(Run& run, unsigned thread, std::size_t first, std::size_t last) const {
+  run.enter(thread, first, last - first);
   for (const auto& operation : operations_) {
     operation->rows(run, thread, first, last);
   }
