@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "../run.hpp"
@@ -36,12 +37,17 @@ class Attention final : public Job {
     std::size_t at = first;
     std::size_t number = 0;
     std::size_t count = tiles(run, 0, queries);
+    std::optional<Sequence> of;  // looked up once for tiles that follow each other
     for (std::size_t item = first; item < last; ++item, ++at) {
       while (at >= count * shape_.key_heads) {
         at -= count * shape_.key_heads;
         count = tiles(run, ++number, queries);
+        of.reset();
       }
-      tile(run, thread, sequence(run, number), at / count, at % count * queries, queries, tallies);
+      if (!of) {
+        of = sequence(run, number);
+      }
+      tile(run, thread, *of, at / count, at % count * queries, queries, tallies);
     }
   }
 
