@@ -8,15 +8,15 @@ constexpr std::ptrdiff_t kAhead = 512;  // bytes of a row; the machine follows f
 // Always inlined: GCC takes a function that only fetches ahead for one without effect, and drops
 // calls.
 template <class Synapse>
-[[gnu::always_inline]] inline void fetch(const Rows& rows, std::span<const std::uint32_t> spikes,
-                                         std::size_t i) {
-  if (i + kPlaces < spikes.size()) {
-    __builtin_prefetch(&rows.begins[spikes[i + kPlaces]]);
+[[gnu::always_inline]] inline void fetch(const Delivery& d, std::size_t i) {
+  const Rows& rows = d.rows;
+  if (i + kPlaces < d.spikes.size()) {
+    __builtin_prefetch(&rows.begins[rows.row(d.spikes[i + kPlaces], d.phase)]);
   }
-  if (i + kLines < spikes.size()) {
-    const std::uint32_t source = spikes[i + kLines];
-    const std::byte* at = rows.synapses + rows.begins[source] * sizeof(Synapse);
-    const std::byte* end = rows.synapses + rows.begins[source + 1] * sizeof(Synapse);
+  if (i + kLines < d.spikes.size()) {
+    const std::size_t row = rows.row(d.spikes[i + kLines], d.phase);
+    const std::byte* at = rows.synapses + rows.begins[row] * sizeof(Synapse);
+    const std::byte* end = rows.synapses + rows.begins[row + 1] * sizeof(Synapse);
     end = end - at > kAhead ? at + kAhead : end;
     for (; at < end; at += kLine) {
       __builtin_prefetch(at);
@@ -33,9 +33,10 @@ std::uint64_t each(const Delivery& d, const Add& add) {
   const float* const shares = d.shares;
   const auto* synapses = reinterpret_cast<const Synapse*>(rows.synapses);
   for (std::size_t i = 0; i < spikes.size(); ++i) {
-    fetch<Synapse>(rows, spikes, i);
-    const std::uint32_t begin = rows.begins[spikes[i]];
-    const std::uint32_t end = rows.begins[spikes[i] + 1];
+    fetch<Synapse>(d, i);
+    const std::size_t row = rows.row(spikes[i], d.phase);
+    const std::uint32_t begin = rows.begins[row];
+    const std::uint32_t end = rows.begins[row + 1];
     events += end - begin;
     const float share = shares == nullptr ? 1.0F : shares[i];
     const Synapse* const last = synapses + end;
@@ -48,7 +49,7 @@ std::uint64_t each(const Delivery& d, const Add& add) {
 }
 
 std::uint64_t deliver_compact(const Delivery& d, float* ring) {
-  const auto base = static_cast<std::uint32_t>(d.now << d.bits.target);
+  const std::uint32_t base = d.bits.base(d.now);
   const std::uint32_t mask = d.bits.mask();
   const unsigned where = d.bits.where();
   const float unit = d.unit;
@@ -59,7 +60,7 @@ std::uint64_t deliver_compact(const Delivery& d, float* ring) {
 }
 
 std::uint64_t deliver_wide(const Delivery& d, float* ring) {
-  const auto base = static_cast<std::uint32_t>(d.now << d.bits.target);
+  const std::uint32_t base = d.bits.base(d.now);
   const std::uint32_t mask = d.bits.mask();
   return each<WideSynapse>(d, [=](const WideSynapse& s, float share) {
     ring[(s.where + base) & mask] += s.weight * share;
@@ -67,7 +68,7 @@ std::uint64_t deliver_wide(const Delivery& d, float* ring) {
 }
 
 std::uint64_t deliver_integers(const Delivery& d, std::int32_t* ring) {
-  const auto base = static_cast<std::uint32_t>(d.now << d.bits.target);
+  const std::uint32_t base = d.bits.base(d.now);
   const std::uint32_t mask = d.bits.mask();
   const unsigned where = d.bits.where();
   const int shift = d.shift;

@@ -53,7 +53,7 @@ void each(const Rows& rows, std::uint32_t source, Bits bits, const Change& chang
   const std::uint32_t targets = (1U << bits.target) - 1;
   WideSynapse* const end = rows.wide() + rows.begins[source + 1];
   for (WideSynapse* s = rows.wide() + rows.begins[source]; s != end; ++s) {
-    change(*s, s->where & targets, s->where >> bits.target);
+    change(*s, s->where & targets, (s->where >> bits.target) + 1);
   }
 }
 
@@ -91,7 +91,7 @@ void History::add(std::uint32_t target, std::uint32_t step, const Stdp& rule) {
 std::uint64_t deliver_plastic(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
                               std::uint32_t now, const Stdp& rule, const History& history,
                               Sources& sources, float* ring) {
-  const std::uint32_t base = now << bits.target;
+  const std::uint32_t base = bits.base(now);
   const std::uint32_t mask = bits.mask();
   std::uint64_t events = 0;
   for (std::size_t k = 0; k < spikes.size(); ++k) {
