@@ -12,15 +12,15 @@
 namespace sangbo::dynamics {
 namespace {
 
-// A shard's ring for one receptor stays within this many bits of words (1 MiB), so within a cache.
-constexpr unsigned kRingBits = 18;
+// A shard's ring for one receptor stays within this many bits of words (2 MiB), so within a cache.
+constexpr unsigned kRingBits = 19;
 constexpr unsigned kMostTargetBits = 16;
 constexpr unsigned kFewestTargetBits = 8;
 constexpr unsigned kMostDelayBits = 12;
 // Where delays are cut into phases, all rings of a population have this many bits of words if they
 // can: the caches of two cores. Rings do not depend on threads, or sums would.
-constexpr unsigned kPhasedRingBits = 19;
-constexpr unsigned kFewestPhaseBits = 2;
+constexpr unsigned kPhasedRingBits = 20;
+constexpr unsigned kFewestPhaseBits = 3;
 constexpr double kShortRow = 32;    // synapses; shorter rows cost more than they save
 constexpr std::uint32_t kSeen = 8;  // rows that are made to see how long they are
 constexpr std::uint32_t kSmallShard = 256;
@@ -202,6 +202,12 @@ double Network::out_degree(std::uint32_t index) const {
   return static_cast<double>(partners.size()) / seen * rows / sources;
 }
 
+// Zeros in the arena.
+std::span<std::uint32_t> Network::numbers(std::size_t count) {
+  return {reinterpret_cast<std::uint32_t*>(arena_.take(count * sizeof(std::uint32_t)).data()),
+          count};
+}
+
 void Network::fill(std::uint32_t index) {
   Projection& p = projections_[index];
   const Population& post = populations_[p.post];
@@ -212,7 +218,7 @@ void Network::fill(std::uint32_t index) {
   p.rows.resize(shards.size());
   for (Rows& rows : p.rows) {
     rows.phases = p.phases;
-    rows.begins.assign(std::size_t{sources} * p.phases + 2, 0);
+    rows.begins = numbers(std::size_t{sources} * p.phases + 2);
   }
   // begins[r + 2] counts first; then begins[r + 1] is where row r goes on.
   const auto go = [&](const auto& found) {
@@ -276,7 +282,7 @@ void Network::fill(std::uint32_t index) {
     writer.write(p.rows[shard], p.rows[shard].begins[row(source, delay) + 1]++, local, delay);
   });
   for (std::size_t k = 0; k < p.rows.size(); ++k) {
-    p.rows[k].begins.pop_back();
+    p.rows[k].begins = p.rows[k].begins.first(p.rows[k].begins.size() - 1);
     if (p.plastic()) {
       p.sources.emplace_back();
       p.sources.back().of.resize(sources);

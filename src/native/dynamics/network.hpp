@@ -162,6 +162,7 @@ class Network {
   void divide();
   [[nodiscard]] unsigned ring_bits(std::uint32_t population) const;
   [[nodiscard]] double out_degree(std::uint32_t projection) const;
+  std::span<std::uint32_t> numbers(std::size_t count);
   void fill(std::uint32_t index);
   void share_out();
   void begin();

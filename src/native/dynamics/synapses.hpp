@@ -47,9 +47,9 @@ inline std::size_t synapse_bytes(Storage storage) {
 // The synapses of one shard.
 struct Rows {
   std::uint32_t phases = 1;
-  std::vector<std::uint32_t> begins;  // of each source and phase, and the end
-  std::byte* synapses = nullptr;      // in the network's arena
-  std::uint64_t events = 0;           // synapses that spikes have crossed
+  std::span<std::uint32_t> begins;  // of each source and phase, and the end; in the arena
+  std::byte* synapses = nullptr;    // the same
+  std::uint64_t events = 0;         // synapses that spikes have crossed
 
   [[nodiscard]] std::size_t row(std::uint32_t source, std::uint32_t phase) const {
     return std::size_t{source} * phases + phase;
