@@ -105,11 +105,11 @@ std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
     put(words, source);
   }
   for (std::size_t k = 0; k < p.history.size(); ++k) {
-    for (std::size_t t = 0; t < p.history[k].counts_.size(); ++t) {
+    for (std::size_t t = 0; t < p.history[k].counts.size(); ++t) {
       put(words, p.sources[k].counts[t]);
-      put(words, p.history[k].counts_[t]);
-      for (std::size_t i = 0; i < History::kKept; ++i) {
-        put(words, p.history[k].spikes_[t * History::kKept + i]);
+      put(words, p.history[k].counts[t]);
+      for (std::size_t i = 0; i < History::kWords; ++i) {
+        put(words, p.history[k].data()[t * History::kWords + i]);
       }
     }
   }
@@ -136,11 +136,11 @@ void Network::set_plasticity(std::uint32_t index, const std::vector<std::uint32_
   }
   for (std::size_t k = 0; k < p.history.size(); ++k) {
     p.history[k].swept(static_cast<std::uint32_t>(step_));
-    for (std::size_t t = 0; t < p.history[k].counts_.size(); ++t) {
+    for (std::size_t t = 0; t < p.history[k].counts.size(); ++t) {
       take(words, at, p.sources[k].counts[t]);
-      take(words, at, p.history[k].counts_[t]);
-      for (std::size_t i = 0; i < History::kKept; ++i) {
-        take(words, at, p.history[k].spikes_[t * History::kKept + i]);
+      take(words, at, p.history[k].counts[t]);
+      for (std::size_t i = 0; i < History::kWords; ++i) {
+        take(words, at, p.history[k].data()[t * History::kWords + i]);
       }
     }
   }

@@ -271,8 +271,7 @@ void Network::remember(Shard& shard) {
     };
     const bool due = p.stdp->every != 0 && now != 0 && now % p.stdp->every == 0;
     if (due || full()) {
-      sweep(p.rows[k], populations_[p.post].bits, now, *p.stdp, history, p.sources[k]);
-      history.swept(now);
+      sweep(p, k);
       if (due) {
         scale(p.rows[k], populations_[p.post].bits, *p.stdp, history, p.sources[k]);
       }
@@ -286,6 +285,14 @@ void Network::remember(Shard& shard) {
   }
 }
 
+// Brings the weights of one shard of a projection up to date.
+void Network::sweep(Projection& p, std::size_t k) {
+  const auto now = static_cast<std::uint32_t>(step_);
+  kernels_.sweep(
+      {p.rows[k], {}, populations_[p.post].bits, now, *p.stdp, p.history[k], p.sources[k]});
+  p.history[k].swept(now);
+}
+
 void Network::settle() {
   pool_.run([&](unsigned thread) {
     for (const std::size_t i : mine_[thread]) {
@@ -293,9 +300,7 @@ void Network::settle() {
       for (const std::uint32_t index : incoming_[shards_[i].population]) {
         Projection& p = projections_[index];
         if (p.stdp) {
-          const auto now = static_cast<std::uint32_t>(step_);
-          sweep(p.rows[k], populations_[p.post].bits, now, *p.stdp, p.history[k], p.sources[k]);
-          p.history[k].swept(now);
+          sweep(p, k);
         }
       }
     }
@@ -325,8 +330,8 @@ void Network::deliver(Shard& shard, Projection& p, std::uint32_t phase) {
   const auto now = static_cast<std::uint32_t>(step_);
   Rows& rows = p.rows[k];
   if (p.stdp) {
-    rows.events +=
-        deliver_plastic(rows, spikes, post.bits, now, *p.stdp, p.history[k], p.sources[k], ring.at);
+    rows.events += kernels_.deliver_plastic(
+        {rows, spikes, post.bits, now, *p.stdp, p.history[k], p.sources[k]}, ring.at);
     return;
   }
   Delivery delivery{rows, phase, spikes, nullptr, post.bits, step_, p.unit, p.shift};

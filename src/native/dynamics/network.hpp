@@ -169,6 +169,7 @@ class Network {
   void list(Shard& shard, std::uint64_t step);
   void advance(Shard& shard);
   void remember(Shard& shard);
+  void sweep(Projection& projection, std::size_t shard);
   void deliver(Shard& shard);
   void deliver(Shard& shard, Projection& projection, std::uint32_t phase);
   [[nodiscard]] std::size_t place(const Shard& shard) const;
