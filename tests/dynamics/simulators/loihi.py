@@ -63,7 +63,8 @@ def with_lava(given: Arrays) -> list[str]:
 
         def recv(self) -> NDArray[np.int32]:
             self.at += 1
-            return given["a_in"][self.at].astype(np.int32)
+            row: NDArray[np.int32] = given["a_in"][self.at].astype(np.int32)
+            return row
 
     class Out:
         def send(self, spikes: NDArray[np.int64]) -> None:
