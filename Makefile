@@ -14,10 +14,11 @@ PROMPT ?= Why is the sky blue? Answer in two sentences.
 
 BENCH  := .venv-benchmarks
 SIMULATORS := .venv-simulators
+LAVA := .venv-lava
 SPIKES := .venv-spikingjelly
 
 .PHONY: run test test-oracles benchmark-language-model benchmark-spikingjelly benchmark-dynamics \
-  record-simulators test-native test-sanitizers lint format clean
+  figure-dynamics record-lava record-simulators test-native test-sanitizers lint format clean
 
 run: $(INSTALLED)
 	@test -f $(OUTPUT)/graph.json || $(BIN)/sangbo convert $(MODEL) -o $(OUTPUT)
@@ -78,8 +79,19 @@ $(BENCH)/.installed: pyproject.toml $(NATIVE)
 benchmark-dynamics: $(SIMULATORS)/.installed
 	$(SIMULATORS)/bin/python benchmarks/dynamics.py
 
+# Cost by synaptic events, as a picture.
+figure-dynamics: $(INSTALLED)
+	$(BIN)/python benchmarks/dynamics_cost.py docs/dynamics-cost.png
+
 record-simulators: $(SIMULATORS)/.installed
 	$(SIMULATORS)/bin/python tests/dynamics/simulators/record.py tests/dynamics/simulators/recorded.json
+	$(SIMULATORS)/bin/python tests/dynamics/simulators/brunel.py tests/dynamics/simulators/brunel.json
+
+# Lava steps Loihi's neurons; it wants Python 3.10.
+record-lava:
+	python3.10 -m venv $(LAVA)
+	$(LAVA)/bin/python -m pip install --quiet lava-nc==0.10.0
+	$(LAVA)/bin/python tests/dynamics/simulators/loihi.py tests/dynamics/simulators/loihi.json
 
 $(SIMULATORS)/.installed: pyproject.toml $(NATIVE)
 	$(PYTHON) -m venv $(SIMULATORS)
@@ -100,4 +112,4 @@ $(SPIKES)/.installed: pyproject.toml $(NATIVE)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) $(SPIKES) $(SIMULATORS) build
+	rm -rf $(VENV) $(BENCH) $(SPIKES) $(SIMULATORS) $(LAVA) build

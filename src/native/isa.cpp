@@ -1,6 +1,6 @@
 #include "isa.hpp"
 
-#include "error.hpp"
+#include "choice.hpp"
 
 #if defined(SANGBO_X86)
 #include <cpuid.h>
@@ -86,25 +86,8 @@ std::vector<const Kernels*> usable() {
 
 }  // namespace
 
-std::vector<std::string> available_kernels() {
-  std::vector<std::string> names;
-  for (const Kernels* kernels : usable()) {
-    names.emplace_back(kernels->name);
-  }
-  return names;
-}
+std::vector<std::string> available_kernels() { return names_of(usable()); }
 
-const Kernels& choose_kernels(const std::string& name) {
-  std::string names;
-  for (const Kernels* kernels : usable()) {
-    if (name.empty() || name == kernels->name) {
-      return *kernels;
-    }
-    names += names.empty() ? "" : ", ";
-    names += kernels->name;
-  }
-  throw Error("expected an instruction set that this machine has (" + names + "), found '" + name +
-              "'");
-}
+const Kernels& choose_kernels(const std::string& name) { return chosen(usable(), name); }
 
 }  // namespace sangbo

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dynamics.simulators import loihi
 from sangbo import dynamics
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -57,3 +59,12 @@ def test_loihi_is_lava_bit_for_bit() -> None:
     np.testing.assert_array_equal(u, recorded["u"])
     np.testing.assert_array_equal(spikes, recorded["spike"])
     np.testing.assert_array_equal(v, np.where(recorded["spike"], 0, recorded["v_before_reset"]))
+
+
+def test_loihi_is_lava_over_random_neurons() -> None:
+    given = loihi.drawn()
+    v, u, spikes = loihi_states(given)
+    assert (np.abs(u) == 2**23).any()
+    assert 1000 < spikes.sum() < spikes.size / 2
+    recorded = Path(loihi.__file__).with_name("loihi.json").read_text(encoding="utf-8")
+    assert loihi.checksums(u, v, spikes) == json.loads(recorded)

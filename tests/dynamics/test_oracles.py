@@ -32,9 +32,15 @@ MODELS: dict[str, dynamics.Model] = {
     "lif, alpha conductances": dynamics.LIF(
         **CONDUCTANCE, i_e=230.0, receptors=dynamics.ConductanceAlpha(**TAUS, **REVERSAL)
     ),
-    "adaptive exponential": dynamics.AdEx(
-        i_e=1000.0, t_ref=2.0, receptors=dynamics.ConductanceExponential(**TAUS, **REVERSAL)
-    ),
+    **{
+        name: dynamics.AdEx(
+            i_e=CASES[name]["parameters"]["I_e"],
+            t_ref=CASES[name]["parameters"]["t_ref"],
+            receptors=dynamics.ConductanceExponential(**TAUS, **REVERSAL),
+        )
+        for name in CASES
+        if name.startswith("adaptive exponential")
+    },
     "izhikevich": dynamics.Izhikevich(i_e=6.0),
 }
 

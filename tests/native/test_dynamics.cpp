@@ -94,9 +94,46 @@ Seen simulate(unsigned threads, const std::string& isa) {
   return seen;
 }
 
+// So many cells and such delays that rings are cut into phases.
+Seen simulate_long(unsigned threads, const std::string& isa) {
+  constexpr std::uint32_t kMany = 17000;
+  d::Network network(5, threads, isa);
+  const std::uint32_t cells = network.population("cells", "mcculloch_pitts", kMany);
+  network.set_parameter(cells, 0, {1.5F});
+  const std::uint32_t source = network.listed("source", kMany, {0, 3, 40}, {7, 16999, 7});
+  for (const std::uint32_t pre : {source, cells}) {
+    d::Projection p{};
+    p.pre = pre;
+    p.post = cells;
+    p.rule = d::fixed_out_degree({kMany, kMany, true}, 100, true);
+    p.storage = pre == cells ? d::Storage::kCompact : d::Storage::kWide;
+    p.weight = {d::Distribution::Kind::kNormal, 1.3, 0.2, 0.5, 2};
+    p.largest = 2;
+    p.delay = {d::Distribution::Kind::kUniform, 1, 70, 1, 70};
+    p.longest = 70;
+    network.project(std::move(p));
+  }
+  network.record(cells);
+  network.build();
+  CHECK(network.projection(1).phases > 1, "%u", network.projection(1).phases);
+  network.run(100);
+  return {
+      network.at(cells).recorded_steps, network.at(cells).recorded_neurons, {}, network.events(1)};
+}
+
 }  // namespace
 
 int main() {
+  const Seen spread = simulate_long(1, "portable");
+  CHECK(spread.steps.size() > 100, "%zu spikes", spread.steps.size());
+  for (const std::string& isa : d::available()) {
+    for (const unsigned threads : {2U, 4U}) {
+      const Seen found = simulate_long(threads, isa);
+      CHECK(found.steps == spread.steps && found.neurons == spread.neurons, "%s, %u threads",
+            isa.c_str(), threads);
+      CHECK(found.events == spread.events, "%s, %u threads", isa.c_str(), threads);
+    }
+  }
   const Seen expected = simulate(1, "portable");
   CHECK(expected.steps.size() > 1000, "%zu spikes", expected.steps.size());
   CHECK(expected.events > 20000, "%llu", static_cast<unsigned long long>(expected.events));

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "plasticity.hpp"
 #include "random.hpp"
 #include "synapses.hpp"
 
@@ -17,12 +18,21 @@ namespace {
 
 #include "deliver.inl"
 
+#include "plasticity.inl"
+
 #include "neurons.inl"
 
 }  // namespace
 
-const Kernels kAvx2 = {"avx2",       kModels,         sizeof kModels / sizeof *kModels,
-                       poisson,      noise,           deliver_compact,
-                       deliver_wide, deliver_integers};
+const Kernels kAvx2 = {"avx2",
+                       kModels,
+                       sizeof kModels / sizeof *kModels,
+                       poisson,
+                       noise,
+                       deliver_compact,
+                       deliver_wide,
+                       deliver_integers,
+                       deliver_plastic,
+                       sweep};
 
 }  // namespace sangbo::dynamics

@@ -12,11 +12,17 @@
 namespace sangbo::dynamics {
 namespace {
 
-// A shard's ring for one receptor stays within this many bits of words (1 MiB), so within a cache.
-constexpr unsigned kRingBits = 18;
-constexpr unsigned kMostTargetBits = 14;
+// A shard's ring for one receptor stays within this many bits of words (2 MiB), so within a cache.
+constexpr unsigned kRingBits = 19;
+constexpr unsigned kMostTargetBits = 16;
 constexpr unsigned kFewestTargetBits = 8;
 constexpr unsigned kMostDelayBits = 12;
+// Where delays are cut into phases, all rings of a population have this many bits of words if they
+// can: the caches of two cores. Rings do not depend on threads, or sums would.
+constexpr unsigned kPhasedRingBits = 20;
+constexpr unsigned kFewestPhaseBits = 3;
+constexpr double kShortRow = 32;    // synapses; shorter rows cost more than they save
+constexpr std::uint32_t kSeen = 8;  // rows that are made to see how long they are
 constexpr std::uint32_t kSmallShard = 256;
 constexpr std::uint32_t kBlock = 64;  // neurons that share draws
 constexpr std::uint32_t kChunk = 64;  // rows that a thread takes at a time
@@ -46,14 +52,16 @@ class Writer {
   void begin(std::uint32_t row) {
     weights_.emplace(seed_, Purpose::kWeights, owner_, row);
     delays_.emplace(seed_, Purpose::kDelays, owner_, row);
-    listed_ = p_.rule->listed(row);
+    weight_ = delay_ = p_.rule->listed(row);
   }
-  void write(const Rows& rows, std::uint32_t at, std::uint32_t local) {
-    const double weight =
-        p_.listed_weights.empty() ? p_.weight.draw(*weights_) : double{p_.listed_weights[listed_]};
-    const std::uint32_t delay = p_.listed_delays.empty() ? drawn() : p_.listed_delays[listed_];
-    ++listed_;
-    const std::uint32_t where = (delay << bits_.target) | local;
+  // Steps of delay of the row's next synapse, less one.
+  std::uint32_t delay() {
+    return (p_.listed_delays.empty() ? drawn() : p_.listed_delays[delay_++]) - 1;
+  }
+  void write(const Rows& rows, std::uint32_t at, std::uint32_t local, std::uint32_t delay) {
+    const double weight = p_.listed_weights.empty() ? p_.weight.draw(*weights_)
+                                                    : double{p_.listed_weights[weight_++]};
+    const std::uint32_t where = ((delay & (bits_.steps() - 1)) << bits_.target) | local;
     if (p_.learning) {
       reinterpret_cast<LearningSynapse*>(rows.synapses)[at] = {
           where, static_cast<std::int16_t>(std::lrint(weight)), p_.tag};
@@ -77,7 +85,8 @@ class Writer {
   std::uint32_t owner_;
   std::optional<Random> weights_;
   std::optional<Random> delays_;
-  std::size_t listed_ = 0;
+  std::size_t weight_ = 0;  // the next one, where the caller listed them
+  std::size_t delay_ = 0;
 };
 
 }  // namespace
@@ -94,7 +103,8 @@ void Network::build() {
 
 void Network::divide() {
   incoming_.resize(populations_.size());
-  std::vector<std::uint32_t> longest(populations_.size(), 0);
+  std::vector<std::uint32_t> longest(populations_.size(), 1);
+  std::vector<std::uint32_t> lags(populations_.size(), 0);
   for (std::uint32_t i = 0; i < projections_.size(); ++i) {
     const Projection& p = projections_[i];
     incoming_[p.post].push_back(i);
@@ -102,11 +112,11 @@ void Network::divide() {
   }
   for (std::uint32_t i = 0; i < populations_.size(); ++i) {
     Population& population = populations_[i];
-    const auto delay = static_cast<unsigned>(std::bit_width(longest[i]));
-    if (delay > kMostDelayBits) {
+    if (longest[i] >= 1U << kMostDelayBits) {
       throw Error("expected delays of fewer than " + std::to_string(1U << kMostDelayBits) +
                   " steps, found " + std::to_string(longest[i]) + " to '" + population.name + "'");
     }
+    const unsigned delay = ring_bits(i);
     const unsigned fit = std::clamp(kRingBits - delay, kFewestTargetBits, kMostTargetBits);
     const std::uint32_t fewest = (population.size + (1U << fit) - 1) >> fit;
     const auto shard_size = [&](std::uint32_t parts) {
@@ -119,6 +129,8 @@ void Network::divide() {
     const Bits widest{static_cast<unsigned>(std::bit_width(shard_size(fewest) - 1)), delay};
     for (const std::uint32_t k : incoming_[i]) {
       Projection& p = projections_[k];
+      p.phases = ((p.longest - 1) >> delay) + 1;
+      lags[p.pre] = std::max(lags[p.pre], (p.phases - 1) << delay);
       if (p.unit == 0) {
         p.unit = p.largest / static_cast<float>((1U << (widest.weight() - 1)) - 1);
       }
@@ -138,14 +150,65 @@ void Network::divide() {
       shard.rings.resize(inputs);
       for (std::size_t k = 0; k < inputs; ++k) {
         if (population.reached[k]) {
-          shard.rings[k].memory = Buffer(sizeof(float) << population.bits.where());
-          shard.rings[k].at = shard.rings[k].memory.as<float>();
+          shard.rings[k].at = reinterpret_cast<float*>(
+              arena_.take(sizeof(float) << population.bits.where()).data());
         }
       }
       population.shards.push_back(shards_.size());
       shards_.push_back(std::move(shard));
     }
   }
+  for (std::uint32_t i = 0; i < populations_.size(); ++i) {
+    populations_[i].sent.resize(std::size_t{lags[i]} + 1);
+  }
+}
+
+// Bits of the steps that rings to a population hold.
+unsigned Network::ring_bits(std::uint32_t population) const {
+  std::uint32_t longest = 1;
+  bool plastic = false;
+  for (const std::uint32_t i : incoming_[population]) {
+    longest = std::max(longest, projections_[i].longest);
+    plastic = plastic || projections_[i].plastic() || projections_[i].learning;
+  }
+  const auto whole = static_cast<unsigned>(std::bit_width(longest - 1));
+  const auto targets = static_cast<unsigned>(std::bit_width(populations_[population].size - 1));
+  // Plastic synapses are brought up to date when their spike is sent, so they know no phases.
+  if (plastic || targets + whole <= kPhasedRingBits) {
+    return whole;
+  }
+  unsigned bits =
+      targets + kFewestPhaseBits < kPhasedRingBits ? kPhasedRingBits - targets : kFewestPhaseBits;
+  const auto is_short = [&](std::uint32_t i) {
+    const Projection& p = projections_[i];
+    return out_degree(i) < kShortRow * (((p.longest - 1) >> bits) + 1);
+  };
+  while (bits < whole &&
+         std::any_of(incoming_[population].begin(), incoming_[population].end(), is_short)) {
+    ++bits;
+  }
+  return std::min(bits, whole);
+}
+
+// Synapses of a source on average, as some rows have them.
+double Network::out_degree(std::uint32_t index) const {
+  const Projection& p = projections_[index];
+  const std::uint32_t sources = populations_[p.pre].size;
+  const std::uint32_t rows = p.rule->by_target() ? populations_[p.post].size : sources;
+  const std::uint32_t seen = std::min(rows, kSeen);
+  std::vector<std::uint32_t> partners;
+  for (std::uint32_t k = 0; k < seen; ++k) {
+    const auto row = static_cast<std::uint32_t>(std::uint64_t{rows} * k / seen);
+    Random random(seed_, Purpose::kPartners, index, row);
+    p.rule->row(row, random, partners);
+  }
+  return static_cast<double>(partners.size()) / seen * rows / sources;
+}
+
+// Zeros in the arena.
+std::span<std::uint32_t> Network::numbers(std::size_t count) {
+  return {reinterpret_cast<std::uint32_t*>(arena_.take(count * sizeof(std::uint32_t)).data()),
+          count};
 }
 
 void Network::fill(std::uint32_t index) {
@@ -157,9 +220,10 @@ void Network::fill(std::uint32_t index) {
   const std::uint32_t span = shards.size() > 1 ? shards_[shards[1]].first : each;
   p.rows.resize(shards.size());
   for (Rows& rows : p.rows) {
-    rows.begins.assign(std::size_t{sources} + 2, 0);
+    rows.phases = p.phases;
+    rows.begins = numbers(std::size_t{sources} * p.phases + 2);
   }
-  // begins[s + 2] counts first; then begins[s + 1] is where the row of s goes on.
+  // begins[r + 2] counts first; then begins[r + 1] is where row r goes on.
   const auto go = [&](const auto& found) {
     if (p.rule->by_target()) {
       parallel(pool_, static_cast<std::uint32_t>(shards.size()), 1,
@@ -197,8 +261,11 @@ void Network::fill(std::uint32_t index) {
       });
     }
   };
-  go([&](Writer&, std::uint32_t shard, std::uint32_t source, std::uint32_t) {
-    ++p.rows[shard].begins[source + 2];
+  const auto row = [&](std::uint32_t source, std::uint32_t delay) {
+    return std::size_t{source} * p.phases + (delay >> post.bits.delay);
+  };
+  go([&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t) {
+    ++p.rows[shard].begins[row(source, p.phases > 1 ? writer.delay() : 0) + 2];
   });
   for (Rows& rows : p.rows) {
     std::uint64_t total = 0;
@@ -214,11 +281,12 @@ void Network::fill(std::uint32_t index) {
     rows.synapses = arena_.take(total * synapse_bytes(p.storage)).data();
   }
   go([&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t local) {
-    writer.write(p.rows[shard], p.rows[shard].begins[source + 1]++, local);
+    const std::uint32_t delay = writer.delay();
+    writer.write(p.rows[shard], p.rows[shard].begins[row(source, delay) + 1]++, local, delay);
   });
   for (std::size_t k = 0; k < p.rows.size(); ++k) {
-    p.rows[k].begins.pop_back();
-    if (p.stdp || p.short_term) {
+    p.rows[k].begins = p.rows[k].begins.first(p.rows[k].begins.size() - 1);
+    if (p.plastic()) {
       p.sources.emplace_back();
       p.sources.back().of.resize(sources);
     }
@@ -271,7 +339,12 @@ std::vector<Synapse> Network::synapses(std::uint32_t index) const {
   for (std::uint32_t source = 0; source < populations_[p.pre].size; ++source) {
     for (std::size_t k = 0; k < p.rows.size(); ++k) {
       const Rows& rows = p.rows[k];
-      for (std::uint32_t i = rows.begins[source]; i < rows.begins[source + 1]; ++i) {
+      std::uint32_t phase = 0;
+      for (std::uint32_t i = rows.begins[rows.row(source, 0)];
+           i < rows.begins[rows.row(source + 1, 0)]; ++i) {
+        while (i >= rows.begins[rows.row(source, phase) + 1]) {
+          ++phase;
+        }
         const bool wide = p.storage == Storage::kWide;
         const std::uint32_t word = wide ? rows.wide()[i].where : rows.compact()[i];
         const std::uint32_t where = word & bits.mask();
@@ -281,7 +354,7 @@ std::vector<Synapse> Network::synapses(std::uint32_t index) const {
             : wide ? rows.wide()[i].weight
                    : static_cast<float>(static_cast<std::int32_t>(word) >> bits.where()) * p.unit;
         found.push_back({source, shards_[post.shards[k]].first + (where & targets), weight,
-                         where >> bits.target});
+                         phase * bits.steps() + (where >> bits.target) + 1});
       }
     }
   }

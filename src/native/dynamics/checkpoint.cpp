@@ -29,7 +29,7 @@ void take(const std::vector<std::uint32_t>& words, std::size_t& at, T& value) {
 
 std::vector<float> Network::inputs(std::uint32_t population, std::uint32_t input) const {
   const Population& p = populations_[population];
-  const std::size_t slots = std::size_t{1} << p.bits.delay;
+  const std::size_t slots = p.bits.steps();
   std::vector<float> all(p.reached[input] ? slots * p.size : 0);
   for (const std::size_t i : p.reached[input] ? p.shards : std::vector<std::size_t>()) {
     const Shard& shard = shards_[i];
@@ -44,7 +44,7 @@ std::vector<float> Network::inputs(std::uint32_t population, std::uint32_t input
 void Network::set_inputs(std::uint32_t population, std::uint32_t input,
                          const std::vector<float>& all) {
   const Population& p = populations_[population];
-  const std::size_t slots = std::size_t{1} << p.bits.delay;
+  const std::size_t slots = p.bits.steps();
   if (all.size() != (p.reached[input] ? slots * p.size : 0)) {
     throw Error("expected a checkpoint of this network, found other inputs to '" + p.name + "'");
   }
@@ -54,6 +54,34 @@ void Network::set_inputs(std::uint32_t population, std::uint32_t input,
       const float* from = all.data() + slot * p.size + shard.first;
       std::copy(from, from + shard.count, shard.rings[input].at + (slot << p.bits.target));
     }
+  }
+}
+
+std::pair<std::vector<std::uint64_t>, std::vector<std::uint32_t>> Network::sent(
+    std::uint32_t population) const {
+  const Population& p = populations_[population];
+  std::vector<std::uint64_t> steps;
+  std::vector<std::uint32_t> neurons;
+  const std::uint64_t kept = std::min<std::uint64_t>(p.sent.size() - 1, step_);
+  for (std::uint64_t step = step_ - kept; kept > 0 && step <= step_; ++step) {
+    const std::vector<std::uint32_t>& spikes = p.sent[step % p.sent.size()];
+    steps.insert(steps.end(), spikes.size(), step);
+    neurons.insert(neurons.end(), spikes.begin(), spikes.end());
+  }
+  return {std::move(steps), std::move(neurons)};
+}
+
+void Network::set_sent(std::uint32_t population, const std::vector<std::uint64_t>& steps,
+                       const std::vector<std::uint32_t>& neurons) {
+  Population& p = populations_[population];
+  for (std::vector<std::uint32_t>& spikes : p.sent) {
+    spikes.clear();
+  }
+  for (std::size_t i = 0; i < std::min(steps.size(), neurons.size()); ++i) {
+    if (steps[i] > step_ || step_ - steps[i] >= p.sent.size() || neurons[i] >= p.size) {
+      throw Error("expected a checkpoint of this network, found other spikes of '" + p.name + "'");
+    }
+    p.sent[steps[i] % p.sent.size()].push_back(neurons[i]);
   }
 }
 
@@ -95,11 +123,11 @@ std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
     put(words, source);
   }
   for (std::size_t k = 0; k < p.history.size(); ++k) {
-    for (std::size_t t = 0; t < p.history[k].counts_.size(); ++t) {
+    for (std::size_t t = 0; t < p.history[k].counts.size(); ++t) {
       put(words, p.sources[k].counts[t]);
-      put(words, p.history[k].counts_[t]);
-      for (std::size_t i = 0; i < History::kKept; ++i) {
-        put(words, p.history[k].spikes_[t * History::kKept + i]);
+      put(words, p.history[k].counts[t]);
+      for (std::size_t i = 0; i < History::kWords; ++i) {
+        put(words, p.history[k].data()[t * History::kWords + i]);
       }
     }
   }
@@ -147,11 +175,11 @@ void Network::set_plasticity(std::uint32_t index, const std::vector<std::uint32_
   }
   for (std::size_t k = 0; k < p.history.size(); ++k) {
     p.history[k].swept(static_cast<std::uint32_t>(step_));
-    for (std::size_t t = 0; t < p.history[k].counts_.size(); ++t) {
+    for (std::size_t t = 0; t < p.history[k].counts.size(); ++t) {
       take(words, at, p.sources[k].counts[t]);
-      take(words, at, p.history[k].counts_[t]);
-      for (std::size_t i = 0; i < History::kKept; ++i) {
-        take(words, at, p.history[k].spikes_[t * History::kKept + i]);
+      take(words, at, p.history[k].counts[t]);
+      for (std::size_t i = 0; i < History::kWords; ++i) {
+        take(words, at, p.history[k].data()[t * History::kWords + i]);
       }
     }
   }

@@ -162,7 +162,7 @@ LearningSynapse* synapses(const Rows& rows) {
 
 std::uint64_t deliver_learning(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
                                std::uint64_t now, std::int32_t* ring) {
-  const auto base = static_cast<std::uint32_t>(now << bits.target);
+  const std::uint32_t base = bits.base(now);
   const std::uint32_t mask = bits.mask();
   std::uint64_t events = 0;
   for (const std::uint32_t source : spikes) {

@@ -350,6 +350,16 @@ NB_MODULE(_dynamics, module) {
            [](Network& n, std::uint32_t projection, const Given<std::uint32_t>& words) {
              n.set_plasticity(projection, taken(words));
            })
+      .def("sent",
+           [](const Network& n, std::uint32_t population) {
+             auto sent = n.sent(population);
+             return std::pair(given(std::move(sent.first)), given(std::move(sent.second)));
+           })
+      .def("set_sent",
+           [](Network& n, std::uint32_t population, const Given<std::uint64_t>& steps,
+              const Given<std::uint32_t>& neurons) {
+             n.set_sent(population, taken(steps), taken(neurons));
+           })
       .def("set_step", &Network::set_step)
       .def("spikes", [](Network& n, std::uint32_t population) { return n.at(population).total; })
       .def("synapse_count",

@@ -232,14 +232,15 @@ void Network::advance(Shard& shard) {
 // Lists the spikes of the step that every shard has just taken; one thread, while all others wait.
 bool Network::collect() {
   for (Population& p : populations_) {
-    p.spikes.clear();
+    std::vector<std::uint32_t>& spikes = p.sent[step_ % p.sent.size()];
+    spikes.clear();
     for (const std::size_t i : p.shards) {
-      p.spikes.insert(p.spikes.end(), shards_[i].spikes.begin(), shards_[i].spikes.end());
+      spikes.insert(spikes.end(), shards_[i].spikes.begin(), shards_[i].spikes.end());
     }
-    p.total += p.spikes.size();
+    p.total += spikes.size();
     if (p.recorded) {
-      p.recorded_steps.insert(p.recorded_steps.end(), p.spikes.size(), step_);
-      p.recorded_neurons.insert(p.recorded_neurons.end(), p.spikes.begin(), p.spikes.end());
+      p.recorded_steps.insert(p.recorded_steps.end(), spikes.size(), step_);
+      p.recorded_neurons.insert(p.recorded_neurons.end(), spikes.begin(), spikes.end());
     }
     for (Sample& s : p.samples) {
       if (step_ != 0 && step_ % s.every == 0) {
@@ -275,8 +276,7 @@ void Network::remember(Shard& shard) {
     };
     const bool due = p.stdp->every != 0 && now != 0 && now % p.stdp->every == 0;
     if (due || full()) {
-      sweep(p.rows[k], populations_[p.post].bits, now, *p.stdp, history, p.sources[k]);
-      history.swept(now);
+      sweep(p, k);
       if (due) {
         scale(p.rows[k], populations_[p.post].bits, *p.stdp, history, p.sources[k]);
       }
@@ -290,6 +290,14 @@ void Network::remember(Shard& shard) {
   }
 }
 
+// Brings the weights of one shard of a projection up to date.
+void Network::sweep(Projection& p, std::size_t k) {
+  const auto now = static_cast<std::uint32_t>(step_);
+  kernels_.sweep(
+      {p.rows[k], {}, populations_[p.post].bits, now, *p.stdp, p.history[k], p.sources[k]});
+  p.history[k].swept(now);
+}
+
 void Network::settle() {
   pool_.run([&](unsigned thread) {
     for (const std::size_t i : mine_[thread]) {
@@ -297,9 +305,7 @@ void Network::settle() {
       for (const std::uint32_t index : incoming_[shards_[i].population]) {
         Projection& p = projections_[index];
         if (p.stdp) {
-          const auto now = static_cast<std::uint32_t>(step_);
-          sweep(p.rows[k], populations_[p.post].bits, now, *p.stdp, p.history[k], p.sources[k]);
-          p.history[k].swept(now);
+          sweep(p, k);
         }
       }
     }
@@ -307,40 +313,57 @@ void Network::settle() {
 }
 
 void Network::deliver(Shard& shard) {
-  const Population& post = populations_[shard.population];
-  const std::size_t k = place(shard);
   for (const std::uint32_t i : incoming_[shard.population]) {
     Projection& p = projections_[i];
-    const std::vector<std::uint32_t>& spikes = populations_[p.pre].spikes;
     if (p.learning) {
-      Rows& rows = p.rows[k];
-      rows.events +=
-          deliver_learning(rows, spikes, post.bits, step_, shard.rings[p.input].integers());
-      if (step_ > 0) {
-        learn(rows, post.bits, *p.learning, p.learned[k], spikes, shard.spikes, shard.first, step_);
-      }
+      adapt(shard, p);
       continue;
     }
-    if (spikes.empty()) {
-      continue;
+    const std::uint64_t steps = populations_[shard.population].bits.steps();
+    for (std::uint32_t phase = 0; phase < p.phases && phase * steps <= step_; ++phase) {
+      deliver(shard, p, phase);
     }
-    const Ring& ring = shard.rings[p.input];
-    const auto now = static_cast<std::uint32_t>(step_);
-    Rows& rows = p.rows[k];
-    if (p.stdp) {
-      rows.events += deliver_plastic(rows, spikes, post.bits, now, *p.stdp, p.history[k],
-                                     p.sources[k], ring.at);
-      continue;
-    }
-    Delivery delivery{rows, spikes, nullptr, post.bits, step_, p.unit, p.shift};
-    if (p.short_term) {
-      release(spikes, now, *p.short_term, p.sources[k], shard.shares);
-      delivery.shares = shard.shares.data();
-    }
-    rows.events += post.model->integers ? kernels_.deliver_integers(delivery, ring.integers())
-                   : p.storage == Storage::kCompact ? kernels_.deliver_compact(delivery, ring.at)
-                                                    : kernels_.deliver_wide(delivery, ring.at);
   }
+}
+
+// Delivers the spikes of the step over synapses that learn by Loihi's rules, and lets them learn.
+void Network::adapt(Shard& shard, Projection& p) {
+  const Population& pre = populations_[p.pre];
+  const Bits bits = populations_[p.post].bits;
+  const std::vector<std::uint32_t>& spikes = pre.sent[step_ % pre.sent.size()];
+  const std::size_t k = place(shard);
+  Rows& rows = p.rows[k];
+  rows.events += deliver_learning(rows, spikes, bits, step_, shard.rings[p.input].integers());
+  if (step_ > 0) {
+    learn(rows, bits, *p.learning, p.learned[k], spikes, shard.spikes, shard.first, step_);
+  }
+}
+
+void Network::deliver(Shard& shard, Projection& p, std::uint32_t phase) {
+  const Population& pre = populations_[p.pre];
+  const Population& post = populations_[p.post];
+  const std::uint64_t sent = step_ - std::uint64_t{phase} * post.bits.steps();
+  const std::vector<std::uint32_t>& spikes = pre.sent[sent % pre.sent.size()];
+  if (spikes.empty()) {
+    return;
+  }
+  const std::size_t k = place(shard);
+  const Ring& ring = shard.rings[p.input];
+  const auto now = static_cast<std::uint32_t>(step_);
+  Rows& rows = p.rows[k];
+  if (p.stdp) {
+    rows.events += kernels_.deliver_plastic(
+        {rows, spikes, post.bits, now, *p.stdp, p.history[k], p.sources[k]}, ring.at);
+    return;
+  }
+  Delivery delivery{rows, phase, spikes, nullptr, post.bits, step_, p.unit, p.shift};
+  if (p.short_term) {
+    release(spikes, now, *p.short_term, p.sources[k], shard.shares);
+    delivery.shares = shard.shares.data();
+  }
+  rows.events += post.model->integers ? kernels_.deliver_integers(delivery, ring.integers())
+                 : p.storage == Storage::kCompact ? kernels_.deliver_compact(delivery, ring.at)
+                                                  : kernels_.deliver_wide(delivery, ring.at);
 }
 
 }  // namespace sangbo::dynamics

@@ -68,8 +68,8 @@ struct Population {
   std::vector<Sample> samples;
   Bits bits{};
   std::vector<std::size_t> shards;
-  // Spikes of this step, ascending.
-  std::vector<std::uint32_t> spikes;
+  // Spikes of the last steps, ascending: those of step t at t modulo how many are kept.
+  std::vector<std::vector<std::uint32_t>> sent;
   std::uint64_t total = 0;
   bool recorded = false;
   std::vector<std::uint64_t> recorded_steps;
@@ -102,6 +102,9 @@ struct Projection {
   std::vector<History> history;  // the same, of targets
   std::vector<Learned> learned;  // the same, of both sides of Loihi's learning synapses
   std::uint64_t synapses = 0;
+  std::uint32_t phases = 1;  // of delays, see synapses.hpp
+
+  [[nodiscard]] bool plastic() const { return stdp || short_term; }
 };
 
 struct Synapse {
@@ -143,6 +146,11 @@ class Network {
   void set_inputs(std::uint32_t population, std::uint32_t input, const std::vector<float>& all);
   [[nodiscard]] std::vector<std::uint32_t> plasticity(std::uint32_t projection);
   void set_plasticity(std::uint32_t projection, const std::vector<std::uint32_t>& words);
+  // Spikes that are still on their way, and the steps they belong to.
+  [[nodiscard]] std::pair<std::vector<std::uint64_t>, std::vector<std::uint32_t>> sent(
+      std::uint32_t population) const;
+  void set_sent(std::uint32_t population, const std::vector<std::uint64_t>& steps,
+                const std::vector<std::uint32_t>& neurons);
   void set_step(std::uint64_t step) { step_ = step; }
 
   [[nodiscard]] std::uint64_t step() const { return step_; }
@@ -157,13 +165,19 @@ class Network {
 
  private:
   void divide();
+  [[nodiscard]] unsigned ring_bits(std::uint32_t population) const;
+  [[nodiscard]] double out_degree(std::uint32_t projection) const;
+  std::span<std::uint32_t> numbers(std::size_t count);
   void fill(std::uint32_t index);
   void share_out();
   void begin();
   void list(Shard& shard, std::uint64_t step);
   void advance(Shard& shard);
   void remember(Shard& shard);
+  void sweep(Projection& projection, std::size_t shard);
   void deliver(Shard& shard);
+  void deliver(Shard& shard, Projection& projection, std::uint32_t phase);
+  void adapt(Shard& shard, Projection& projection);
   [[nodiscard]] std::size_t place(const Shard& shard) const;
   bool collect();
   void stimulate_shard(const Population& population, const Shard& shard, std::size_t input,

@@ -1,6 +1,6 @@
 #include "neurons.hpp"
 
-#include "../error.hpp"
+#include "../choice.hpp"
 
 namespace sangbo::dynamics {
 namespace {
@@ -24,26 +24,9 @@ std::vector<const Kernels*> usable() {
 
 }  // namespace
 
-std::vector<std::string> available() {
-  std::vector<std::string> names;
-  for (const Kernels* kernels : usable()) {
-    names.emplace_back(kernels->name);
-  }
-  return names;
-}
+std::vector<std::string> available() { return names_of(usable()); }
 
-const Kernels& choose(const std::string& name) {
-  std::string names;
-  for (const Kernels* kernels : usable()) {
-    if (name.empty() || name == kernels->name) {
-      return *kernels;
-    }
-    names += names.empty() ? "" : ", ";
-    names += kernels->name;
-  }
-  throw Error("expected an instruction set that this machine has (" + names + "), found '" + name +
-              "'");
-}
+const Kernels& choose(const std::string& name) { return chosen(usable(), name); }
 
 const Model& find(const Kernels& kernels, const std::string& name) {
   for (std::size_t i = 0; i < kernels.count; ++i) {

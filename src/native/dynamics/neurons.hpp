@@ -58,6 +58,7 @@ struct PoissonDrive {
 };
 
 struct Delivery;
+struct Plastic;
 
 // Everything that is compiled once for each instruction set.
 struct Kernels {
@@ -71,6 +72,10 @@ struct Kernels {
   std::uint64_t (*deliver_compact)(const Delivery& delivery, float* ring);
   std::uint64_t (*deliver_wide)(const Delivery& delivery, float* ring);
   std::uint64_t (*deliver_integers)(const Delivery& delivery, std::int32_t* ring);
+  // Brings the rows of spikes up to date, and adds them to the ring.
+  std::uint64_t (*deliver_plastic)(const Plastic& plastic, float* ring);
+  // Brings all rows up to date.
+  void (*sweep)(const Plastic& plastic);
 };
 
 extern const Kernels kPortable;

@@ -64,7 +64,9 @@ bool advance(const Advance& a) {
     for (std::size_t k = 0; k < M::kInputs; ++k) {
       float* input = a.inputs[k] + at * a.input_strides[k];
       in[k] = load(input);
-      store(input, Real{});
+      if (a.input_strides[k] != 0) {  // else all threads read the same zeros
+        store(input, Real{});
+      }
     }
     const Mask fired = M::step(s, p, in, a, a.first + static_cast<std::uint32_t>(at));
     Real sum{};  // not finite where a state is not

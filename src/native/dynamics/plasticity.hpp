@@ -20,11 +20,14 @@ class Decay {
   Decay() = default;
   Decay(double step, double tau);
   float operator()(std::uint32_t steps) const {
-    return steps < values_.size() ? values_[steps] : 0.0F;
+    return values_[steps < values_.size() ? steps : values_.size() - 1];
   }
+  // The values, of which the last is 0.
+  [[nodiscard]] const float* data() const { return values_.data(); }
+  [[nodiscard]] std::size_t size() const { return values_.size(); }
 
  private:
-  std::vector<float> values_;
+  std::vector<float> values_ = {0.0F};
 };
 
 // Pfister and Gerstner (2006), all spikes interacting; a pair rule where the slow terms are 0.
@@ -55,15 +58,15 @@ struct ShortTerm {
   double facilitation;  // ms; 0: none
 };
 
-// The last spikes of the targets of one shard.
+// The last spikes of the targets of one shard: words, the newest spike first, so that what is asked
+// for most shares a line.
 class History {
  public:
-  static constexpr std::uint32_t kKept = 32;  // of each target
-  struct Spike {
-    std::uint32_t step;
-    float trace;  // after it
-    float slow;   // just before it
-  };
+  static constexpr std::uint32_t kKept = 32;  // spikes of each target
+  // Words of a spike: its step, the trace after it, the slow trace just before it.
+  enum Word : std::uint32_t { kStep, kTrace, kSlow, kWordsOfSpike };
+  static constexpr std::uint32_t kWords = kKept * kWordsOfSpike;
+  static constexpr std::uint32_t kNever = 0xC0000000U;  // a step long before the first
 
   History() = default;
   History(std::uint32_t targets, std::uint32_t longest);
@@ -73,14 +76,14 @@ class History {
   void add(std::uint32_t target, std::uint32_t step, const Stdp& rule);
   void swept(std::uint32_t step) { swept_ = step; }
 
-  [[nodiscard]] std::uint32_t count(std::uint32_t target) const { return counts_[target]; }
-  [[nodiscard]] const Spike& at(std::uint32_t target, std::uint32_t index) const {
-    // The newest first, so that what is asked for most shares a line.
-    return spikes_[std::size_t{target} * kKept + (counts_[target] - 1 - index)];
-  }
+  // kWords of each target.
+  [[nodiscard]] std::uint32_t* data() { return words_.as<std::uint32_t>(); }
+  [[nodiscard]] const std::uint32_t* data() const { return words_.as<std::uint32_t>(); }
 
-  std::vector<std::uint32_t> counts_;
-  std::vector<Spike> spikes_;
+  std::vector<std::uint32_t> counts;  // of each target's spikes so far
+
+ private:
+  Buffer words_;
   std::uint32_t swept_ = 0;
   std::uint32_t longest_ = 1;
 };
@@ -97,13 +100,17 @@ struct Sources {
   std::vector<std::uint32_t> counts;  // of targets' spikes, when last scaled
 };
 
-// Brings the rows of `spikes` up to date, and adds them to the ring.
-std::uint64_t deliver_plastic(const Rows& rows, std::span<const std::uint32_t> spikes, Bits bits,
-                              std::uint32_t now, const Stdp& rule, const History& history,
-                              Sources& sources, float* ring);
-// Brings all rows up to date.
-void sweep(const Rows& rows, Bits bits, std::uint32_t now, const Stdp& rule, const History& history,
-           Sources& sources);
+// Some plastic synapses of one shard, and the step they are brought up to.
+struct Plastic {
+  const Rows& rows;
+  std::span<const std::uint32_t> spikes;
+  Bits bits;
+  std::uint32_t now;
+  const Stdp& rule;
+  const History& history;
+  Sources& sources;
+};
+
 // Multiplies all weights by what homeostasis asks of each target; all must be up to date.
 void scale(const Rows& rows, Bits bits, const Stdp& rule, const History& history, Sources& sources);
 

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "plasticity.hpp"
 #include "random.hpp"
 #include "synapses.hpp"
 
@@ -15,12 +16,21 @@ namespace {
 
 #include "deliver.inl"
 
+#include "plasticity.inl"
+
 #include "neurons.inl"
 
 }  // namespace
 
-const Kernels kPortable = {"portable",   kModels,         sizeof kModels / sizeof *kModels,
-                           poisson,      noise,           deliver_compact,
-                           deliver_wide, deliver_integers};
+const Kernels kPortable = {"portable",
+                           kModels,
+                           sizeof kModels / sizeof *kModels,
+                           poisson,
+                           noise,
+                           deliver_compact,
+                           deliver_wide,
+                           deliver_integers,
+                           deliver_plastic,
+                           sweep};
 
 }  // namespace sangbo::dynamics

@@ -18,7 +18,7 @@ from sangbo.files import write_file
 if TYPE_CHECKING:
     from sangbo.dynamics.network import Network
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save(network: Network, path: Path) -> None:
@@ -32,6 +32,8 @@ def save(network: Network, path: Path) -> None:
     native = network.build()
     tensors: dict[str, NDArray[Any]] = {"step": np.array([native.step], np.uint64)}
     for p in network.populations:
+        steps, neurons = native.sent(p.index)
+        tensors[f"{p.index}.sent.steps"], tensors[f"{p.index}.sent.neurons"] = steps, neurons
         if isinstance(p.model, SpikeTimes):
             continue
         for i, name in enumerate(p.states):
@@ -64,6 +66,8 @@ def restore(network: Network, path: Path) -> None:
     try:
         native.set_step(int(tensors["step"][0]))
         for p in network.populations:
+            sent = f"{p.index}.sent"
+            native.set_sent(p.index, tensors[f"{sent}.steps"], tensors[f"{sent}.neurons"])
             if isinstance(p.model, SpikeTimes):
                 continue
             for i, name in enumerate(p.states):

@@ -16,7 +16,7 @@ from sangbo.errors import SimulationError
 class Loihi:
     """A compartment of Loihi, bit for bit as Lava models it (``PyLifModelBitAcc``).
 
-    With dec(x, d) = sign(x)·((|x|·(4096 − d)) >> 12), in whole numbers:
+    With dec(x, d) = sign(x)·((|x|·(4096 − d)) >> 12), in whole numbers, wrap₂₄ into −2²³ + 1 … 2²³:
 
     u = wrap₂₄(dec(u, du + 1) + (Σ weights << 6)); v = clip(dec(v, dv) + u + bias, ±(2²³ − 1));
     bias = bias_mantissa·2^bias_exponent; a spike where v > (v_th << 6), then v = 0.

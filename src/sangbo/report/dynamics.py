@@ -50,7 +50,10 @@ def simulation_page(name: str, network: Network, run: Run) -> Page:
     )
     seen = [p for p in network.populations if p in network.recorded]
     page.figure(_svg(_raster(seen, run)), f"Spikes of up to {RASTER_NEURONS} neurons of each.")
-    page.figure(_svg(_rates(seen, run)), f"Rate of each population, bins of {BIN:g} ms.")
+    page.figure(
+        _svg(_rates(seen, run)),
+        f"Rate of each population, Hz, in bins of {BIN:g} ms; on the left its mean.",
+    )
     page.figure(_svg(_spectra(seen, run)), "Power of the rate, by frequency (Welch's method).")
     return page
 
@@ -77,14 +80,18 @@ def _raster(populations: list[Population], run: Run) -> Figure:
 def _rates(populations: list[Population], run: Run) -> Figure:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3), layout="constrained")
-    ax = figure.subplots()
-    for population in populations:
+    figure = Figure(figsize=(9, 1 + 0.8 * len(populations)), layout="constrained")
+    axes = figure.subplots(len(populations), sharex=True, squeeze=False)[:, 0]
+    for ax, population in zip(axes, populations, strict=True):
         at, rate = _rate(population, run)
-        ax.plot(at, rate, linewidth=1, label=population.name)
-    ax.set(xlabel="time, ms", ylabel="rate, Hz", ylim=(0, None))
-    ax.legend(loc="upper right", ncols=4, fontsize="small")
-    ax.margins(x=0)
+        ax.fill_between(at, rate, step="mid", linewidth=0, color="#264653")
+        ax.set_ylabel(
+            f"{population.name}\n{rate.mean():.2f} Hz", rotation=0, ha="right", va="center"
+        )
+        ax.yaxis.tick_right()
+        ax.set_ylim(0, None)
+        ax.margins(x=0)
+    axes[-1].set_xlabel("time, ms")
     return figure
 
 
@@ -107,7 +114,7 @@ def _spectra(populations: list[Population], run: Run) -> Figure:
         frequency = np.fft.rfftfreq(length, BIN / 1000)
         ax.semilogy(frequency[1:], power[1:], linewidth=1, label=population.name)
     ax.set(xlabel="frequency, Hz", ylabel="power, Hz²/Hz")
-    ax.legend(loc="upper right", ncols=4, fontsize="small")
+    figure.legend(loc="outside right upper", fontsize="small")
     ax.margins(x=0)
     return figure
 

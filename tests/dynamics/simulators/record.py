@@ -44,7 +44,22 @@ CASES: dict[str, dict[str, Any]] = {
     "adaptive exponential": {
         "model": "aeif_cond_exp",
         "parameters": {"I_e": 1000.0, "t_ref": 2.0, "tau_syn_ex": 2.0, "tau_syn_in": 3.0},
-        "weights": [0.0, 0.0],  # a current alone: see docs/dynamics.md on its sensitivity
+        "weights": [0.0, 0.0],
+    },
+    "adaptive exponential, conductances": {
+        "model": "aeif_cond_exp",
+        "parameters": {"I_e": 1000.0, "t_ref": 2.0, "tau_syn_ex": 2.0, "tau_syn_in": 3.0},
+        "weights": [8.0, -5.0],
+    },
+    "adaptive exponential, strong conductances": {
+        "model": "aeif_cond_exp",
+        "parameters": {"I_e": 700.0, "t_ref": 2.0, "tau_syn_ex": 2.0, "tau_syn_in": 3.0},
+        "weights": [30.0, -20.0],
+    },
+    "adaptive exponential, never refractory": {
+        "model": "aeif_cond_exp",
+        "parameters": {"I_e": 800.0, "t_ref": 0.0, "tau_syn_ex": 2.0, "tau_syn_in": 3.0},
+        "weights": [12.0, -9.0],
     },
     "izhikevich": {
         "model": "izhikevich",

@@ -26,7 +26,8 @@ struct LoihiCompartment {
   static Mask step(Real* s, const Real* p, const Real* in, const Advance&, std::uint32_t) {
     const Whole arrived = as<Whole>(as<Natural>(in[0]) << 6);
     const Whole sum = decayed(as<Whole>(s[kU]), 4096 - as<Whole>(p[kDu])) + arrived;
-    const Whole u = as<Whole>(as<Natural>(sum) << 8) >> 8;  // wraps at 24 bits
+    // Wraps at 24 bits, into −2²³ + 1 … 2²³ as Lava does.
+    const Whole u = (as<Whole>(as<Natural>(sum - 1) << 8) >> 8) + 1;
     constexpr std::int32_t kMost = (1 << 23) - 1;
     Whole v = decayed(as<Whole>(s[kV]), 4096 - as<Whole>(p[kDv])) + u + as<Whole>(p[kBias]);
     v = v > kMost ? all(kMost) : v;
