@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <limits>
-#include <optional>
 #include <utility>
 
 #include "../run.hpp"
@@ -37,17 +36,19 @@ class Attention final : public Job {
     std::size_t at = first;
     std::size_t number = 0;
     std::size_t count = tiles(run, 0, queries);
-    std::optional<Sequence> of;  // looked up once for tiles that follow each other
+    Sequence of{};  // looked up once for tiles that follow each other
+    bool known = false;
     for (std::size_t item = first; item < last; ++item, ++at) {
       while (at >= count * shape_.key_heads) {
         at -= count * shape_.key_heads;
         count = tiles(run, ++number, queries);
-        of.reset();
+        known = false;
       }
-      if (!of) {
+      if (!known) {
         of = sequence(run, number);
+        known = true;
       }
-      tile(run, thread, *of, at / count, at % count * queries, queries, tallies);
+      tile(run, thread, of, at / count, at % count * queries, queries, tallies);
     }
   }
 
