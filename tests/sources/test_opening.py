@@ -68,20 +68,26 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
             open_source(path)
 
 
+WEIGHTS_OF_PYTORCH = (".pth", ".pt", ".tar")
+
+
 def test_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected to read"):
         sha256_of(tmp_path / "none")
 
 
 @pytest.mark.network
-def test_catalogue_entry_is_what_it_says() -> None:
-    for name, entry in entries().items():
-        source = open_source(name)
-        assert source.graph.name == name
-        assert source.graph.parameter_count == entry.parameters
-        assert source.graph.metadata["licence"] == entry.licence
-        assert source.graph.metadata["family"] == entry.family
-        assert source.graph.metadata["task"] == entry.task
-        expected = {file.name: file.sha256 for file in entry.files}
-        assert source.origin["sha256"].items() <= expected.items()
-        json.dumps(source.graph.metadata)
+@pytest.mark.parametrize("name", entries())
+def test_catalogue_entry_is_what_it_says(name: str) -> None:
+    entry = entries()[name]
+    if any(Path(file.name).suffix in WEIGHTS_OF_PYTORCH for file in entry.files):
+        pytest.importorskip("torch", reason="PyTorch, which reads this entry, is not installed")
+    source = open_source(name)
+    assert source.graph.name == name
+    assert source.graph.parameter_count == entry.parameters
+    assert source.graph.metadata["licence"] == entry.licence
+    assert source.graph.metadata["family"] == entry.family
+    assert source.graph.metadata["task"] == entry.task
+    expected = {file.name: file.sha256 for file in entry.files}
+    assert source.origin["sha256"].items() <= expected.items()
+    json.dumps(source.graph.metadata)
