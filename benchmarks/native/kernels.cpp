@@ -43,7 +43,8 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
   sangbo::Arena arena;
   sangbo::PackedWeight weight(stored, kernels.weight_offset, arena);
   weight.pack(stored, 0, weight.panels());
-  const std::span<std::byte> memory = arena.take(c.rows * c.inputs * 2);  // enough for 16 bits
+  const std::size_t stride = c.low_bits == sangbo::kWide ? sangbo::low_bytes(c.inputs) : c.inputs;
+  const std::span<std::byte> memory = arena.take(c.rows * stride);
   auto* low = reinterpret_cast<std::int8_t*>(memory.data());
   for (std::size_t i = 0; i < memory.size(); ++i) {
     low[i] = static_cast<std::int8_t>(static_cast<int>(random() % 32U) - 16);
@@ -55,7 +56,6 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
       arena.take(c.rows * weight.panels() * sangbo::kPanel * sizeof(float));
   sangbo::LinearTask task{};
   weight.fill(task);
-  const std::size_t stride = c.low_bits == sangbo::kWide ? 2 * c.inputs : c.inputs;
   task.levels = {low,         stride, extras.data(), 1, extra_counts.data(),
                  sums.data(), groups, c.low_bits};
   task.threshold = 1;

@@ -53,7 +53,7 @@ struct Layout {
   // Bytes from the low digits of one row to the next: rows a multiple of 4096 bytes apart would
   // fall on the same lines of the cache.
   [[nodiscard]] std::size_t low_bytes() const {
-    const std::size_t low = round_up(2 * padded(), kLine);
+    const std::size_t low = round_up(sangbo::low_bytes(padded()), kLine);
     return low + (low % 4096 == 0 ? kLine : 0);
   }
   // Further digits that a row may have.

@@ -55,7 +55,7 @@ Rows encode(const Kernels& kernels, const std::vector<std::vector<std::int32_t>>
   const std::size_t padded = padded_group(group);
   const std::size_t width = groups * padded;
   Rows result;
-  const std::size_t bytes = bits == kWide ? 2 * width : width;
+  const std::size_t bytes = bits == kWide ? low_bytes(width) : width;
   result.low.resize(rows.size() * bytes);
   result.extras.resize(rows.size() * (width / 4 * 3));
   result.counts.resize(rows.size());

@@ -11,6 +11,8 @@
 namespace sangbo {
 namespace {
 
+constexpr std::size_t kLanes = 16;
+
 // In this order: each uses what stands before it.
 #include "reals.inl"
 

@@ -43,7 +43,7 @@ inline void each_panel(const Element* packed, std::size_t stride, const Level* c
 }
 
 inline void put_levels(std::int16_t* p, Ints n) {
-  using Shorts = std::int16_t __attribute__((vector_size(16)));
+  using Shorts = std::int16_t __attribute__((vector_size(2 * kLanes)));
   const Shorts narrow = __builtin_convertvector(n, Shorts);
   __builtin_memcpy(p, &narrow, sizeof narrow);
 }

@@ -10,6 +10,8 @@
 namespace sangbo {
 namespace {
 
+constexpr std::size_t kLanes = 16;
+
 // In this order: each uses what stands before it.
 #include "reals.inl"
 
@@ -27,6 +29,8 @@ namespace {
 
 #include "avx512.inl"
 
+#include "blocks.inl"
+
 }  // namespace
 
 const Kernels kAvx512Vnni = {
@@ -34,7 +38,7 @@ const Kernels kAvx512Vnni = {
     byte_costs,
     Avx512Vnni::offset,
     true,
-    linear<Avx512Vnni>,
+    linear_blocks,
     attend<Avx512Vnni>,
     depthwise,
     settle,

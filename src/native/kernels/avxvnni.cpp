@@ -10,6 +10,8 @@
 namespace sangbo {
 namespace {
 
+constexpr std::size_t kLanes = 8;
+
 // In this order: each uses what stands before it.
 #include "reals.inl"
 

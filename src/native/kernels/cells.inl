@@ -1,5 +1,5 @@
 // One step of recurrent cells, in the order of docs/exactness.md. Gates of a size that is no
-// multiple of 16 lie at odd places, so the last eight may read beyond their gate: every row has
+// multiple of 16 lie at odd places, so the last lanes may read beyond their gate: every row has
 // room for that, and what comes of it is overwritten or never read.
 
 void lstm_cell(const float* x, const float* u, std::size_t size, float* state, float* y) {

@@ -14,9 +14,12 @@ namespace sangbo {
 inline constexpr std::size_t kPanel = 16;
 
 // Bits of low digits that take two bytes: they hold almost any level whole. How the bytes lie is
-// the kernels' own business: as 16-bit numbers, or as a row of low bytes and behind it one of high
-// bytes.
+// the kernels' own business: as 16-bit numbers, or as a row of low bytes, behind it one of high
+// bytes, and behind that a bit for each four of these that are not all zero.
 inline constexpr int kWide = 16;
+
+// Bytes that low digits of so many levels (a multiple of 8) take at most.
+constexpr std::size_t low_bytes(std::size_t count) { return 2 * count + (count + 255) / 256 * 8; }
 
 // What low digits cost: kernels that sum products in 16 bits sum more of narrow digits, and levels
 // that the low digits cannot hold need further ones. The choice never changes a result.
@@ -40,7 +43,7 @@ struct Extra {
 
 // Rows of levels as linear operations read them: n = low + Σ digit << shift.
 struct LevelRows {
-  const std::int8_t* low;
+  const std::int8_t* low;  // aligned to 8
   std::size_t low_stride;  // bytes
   const Extra* extras;
   std::size_t extras_stride;

@@ -10,11 +10,12 @@
 //   V::panels     panels that share each load of levels, in attention
 //   V::even, odd  inputs 0 and 2, or 1 and 3, of each output in 16 bits, for levels of 16 bits;
 //   only
-//                 where products have 16 bits; elsewhere such levels are two planes of 8-bit digits
+//                 where products have 16 bits; elsewhere such levels are two planes of 8-bit
+//                 digits, and behind them a bit for each four that has high ones
 
 // Costs where products are summed in 32 bits at once, in multiplications: a further digit takes
 // some eight times as long.
-constexpr DigitCosts kByteCosts = {2, {{8, 1.0}, {kWide, 2.0}}, 8.0};
+constexpr DigitCosts kByteCosts = {2, {{8, 1.0}, {kWide, 1.1}}, 8.0};
 [[maybe_unused]] const DigitCosts& byte_costs(std::size_t) { return kByteCosts; }
 
 template <class V, int Rows>
@@ -143,31 +144,46 @@ inline void sum_wide(const std::uint8_t* values, const std::int8_t* const* low, 
   }
 }
 
-// The same for levels in two planes of digits: n = low + high·2⁸. The second pass finds the weights
-// in the nearest cache.
+// Calls step(k) for each four k of [first, last) in which one of the rows has high digits.
+template <int Rows, class Step>
+inline void each_active(const std::uint64_t* const* active, std::size_t first, std::size_t last,
+                        Step step) {
+  for (std::size_t word = first / 64; 64 * word < last; ++word) {
+    std::uint64_t bits = 0;
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      bits |= active[r][word];
+    }
+    if (64 * word < first) {
+      bits &= ~std::uint64_t{0} << first % 64;
+    }
+    if (last - 64 * word < 64) {
+      bits &= ~(~std::uint64_t{0} << last % 64);
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      step(64 * word + static_cast<std::size_t>(__builtin_ctzll(bits)));
+    }
+  }
+}
+
+// Σ high digits × weights · 2⁸ of the fours [first, last), most of which have none. `values` and
+// `high` begin at the first four of all.
 template <class V, int Rows, int Bits>
-inline void sum_planes(const std::uint8_t* values, const std::int8_t* const* low,
-                       std::size_t to_high, std::size_t quads, typename V::Sums* sums) {
-  constexpr std::size_t kChunk = 256;
-  typename V::Sums highs[Rows];
-  for (int r = 0; r < Rows; ++r) {
-    highs[r] = V::none();
-  }
-  for (std::size_t k = 0; k < quads; k += kChunk) {
-    const std::int8_t* digits[Rows];
+inline void sum_high(const std::uint8_t* values, const std::int8_t* const* high,
+                     const std::uint64_t* const* active, std::size_t first, std::size_t last,
+                     typename V::Sums* sums) {
+  each_active<Rows>(active, first, last, [&](std::size_t k) {
+    const typename V::Weights w = Bits == 8
+                                      ? V::weights(values + 64 * k)
+                                      : V::nibbles(V::weights(values + 64 * (k / 2)), k % 2 != 0);
+#pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      digits[r] = low[r] + 4 * k;
+      sums[r] = V::multiply_add(sums[r], w, V::four(high[r] + 4 * k));
     }
-    const std::size_t count = quads - k < kChunk ? quads - k : kChunk;
-    const std::uint8_t* from = values + (Bits == 8 ? 64 : 32) * k;
-    sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, digits, count, sums);
-    for (int r = 0; r < Rows; ++r) {
-      digits[r] += to_high;
-    }
-    sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, digits, count, highs);
-  }
+  });
+#pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
-    sums[r] = V::add_shifted(sums[r], highs[r], 8);
+    sums[r] = V::add_shifted(V::none(), sums[r], 8);
   }
 }
 
@@ -178,6 +194,8 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
   const std::size_t fours = task.groups * task.quads;
   const std::uint8_t* values = task.values + panel * fours * (Bits == 8 ? 64 : 32);
   const std::int8_t* low[Rows];
+  const std::int8_t* high[Rows];
+  const std::uint64_t* active[Rows];
   Cursor<V, Rows> cursor;
   typename V::Reals y[Rows];
   bool extras = false;
@@ -185,6 +203,10 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
   for (int r = 0; r < Rows; ++r) {
     const std::size_t at = row + static_cast<std::size_t>(r);
     low[r] = levels.low + at * levels.low_stride;
+    if constexpr (Steps == 0 && V::direct) {
+      high[r] = low[r] + 4 * fours;
+      active[r] = reinterpret_cast<const std::uint64_t*>(high[r] + 4 * fours);
+    }
     cursor.next[r] = levels.extras + at * levels.extras_stride;
     cursor.end[r] = cursor.next[r] + levels.extra_counts[at];
     extras = extras || levels.extra_counts[at] != 0;
@@ -197,10 +219,12 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
       sums[r] = V::none();
     }
     const std::uint8_t* from = values + g * task.quads * (Bits == 8 ? 64 : 32);
-    if constexpr (Steps == 0 && V::direct) {
-      sum_planes<V, Rows, Bits>(from, low, 4 * fours, task.quads, sums);
-    } else if constexpr (Steps == 0) {
+    if constexpr (Steps == 0 && !V::direct) {
       sum_wide<V, Rows, Bits>(from, low, task.quads, sums);
+    } else if constexpr (Steps == 0) {
+      const std::size_t first = g * task.quads;
+      sum_high<V, Rows, Bits>(values, high, active, first, first + task.quads, sums);
+      sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, low, task.quads, sums);
     } else {
       sum_group<V, Rows, Bits, Steps>(from, low, task.quads, sums);
     }

@@ -1,9 +1,9 @@
 // Float operations between synaptic operations, written lane by lane so that every instruction set
-// gives the same bits (docs/exactness.md). Included once in each file of kernels.
+// gives the same bits (docs/exactness.md). Included once in each file of kernels, which says before
+// how many lanes its registers have: kLanes is 8 or 16.
 
-using Floats = float __attribute__((vector_size(32)));
-using Ints = std::int32_t __attribute__((vector_size(32)));
-constexpr std::size_t kLanes = 8;
+using Floats = float __attribute__((vector_size(4 * kLanes)));
+using Ints = std::int32_t __attribute__((vector_size(4 * kLanes)));
 
 inline Floats load(const float* p) {
   Floats v;
@@ -22,8 +22,8 @@ inline Ints bits_of(Floats v) {
   __builtin_memcpy(&i, &v, sizeof i);
   return i;
 }
-inline Floats all(float x) { return Floats{x, x, x, x, x, x, x, x}; }
-inline Ints all(std::int32_t x) { return Ints{x, x, x, x, x, x, x, x}; }
+inline Floats all(float x) { return x - Floats{}; }
+inline Ints all(std::int32_t x) { return x - Ints{}; }
 
 // Largest integer ≤ x for |x| < 2³¹.
 inline Ints floor_of(Floats x) {
@@ -122,8 +122,17 @@ inline Tail tail_of(const float* x, std::size_t count) {
   return tail;
 }
 
-inline float fold(Floats low, Floats high) {
-  const Floats v = low + high;
+// Sixteen sums side by side, however many lanes a register has.
+constexpr std::size_t kParts = 16 / kLanes;
+struct Sixteen {
+  Floats v[kParts];
+};
+
+inline float fold(const Sixteen& sums) {
+  using Eight = float __attribute__((vector_size(32)));
+  Eight half[2];
+  __builtin_memcpy(half, &sums, sizeof half);
+  const Eight v = half[0] + half[1];
   const float a = v[0] + v[4];
   const float b = v[1] + v[5];
   const float c = v[2] + v[6];
@@ -132,32 +141,32 @@ inline float fold(Floats low, Floats high) {
 }
 
 inline float sum(const float* x, std::size_t count) {
-  Floats low{};
-  Floats high{};
+  Sixteen sums{};
+  const auto add_sixteen = [&sums](const float* from) {
+    for (std::size_t p = 0; p < kParts; ++p) {
+      sums.v[p] += load(from + p * kLanes);
+    }
+  };
   const std::size_t whole = count / 16 * 16;
   for (std::size_t i = 0; i < whole; i += 16) {
-    low += load(x + i);
-    high += load(x + i + 8);
+    add_sixteen(x + i);
   }
   if (whole < count) {
-    const Tail tail = tail_of(x, count);
-    low += load(tail.v);
-    high += load(tail.v + 8);
+    add_sixteen(tail_of(x, count).v);
   }
-  return fold(low, high);
+  return fold(sums);
 }
 
 // Sum of (x − mean)².
 inline float sum_of_squares(const float* x, float mean, std::size_t count) {
-  Floats low{};
-  Floats high{};
+  Sixteen sums{};
   const Floats m = all(mean);
   const std::size_t whole = count / 16 * 16;
   for (std::size_t i = 0; i < whole; i += 16) {
-    const Floats a = load(x + i) - m;
-    const Floats b = load(x + i + 8) - m;
-    low += a * a;
-    high += b * b;
+    for (std::size_t p = 0; p < kParts; ++p) {
+      const Floats d = load(x + i + p * kLanes) - m;
+      sums.v[p] += d * d;
+    }
   }
   if (whole < count) {
     Tail tail = tail_of(x, count);
@@ -165,10 +174,11 @@ inline float sum_of_squares(const float* x, float mean, std::size_t count) {
       const float d = tail.v[i] - mean;
       tail.v[i] = d * d;
     }
-    low += load(tail.v);
-    high += load(tail.v + 8);
+    for (std::size_t p = 0; p < kParts; ++p) {
+      sums.v[p] += load(tail.v + p * kLanes);
+    }
   }
-  return fold(low, high);
+  return fold(sums);
 }
 
 inline float inverse_deviation(const float* x, float mean, std::size_t count, float epsilon) {
@@ -232,19 +242,24 @@ bool settle(const float* x, const float* inverse, bool gains, std::int32_t lowes
   return any == 0;
 }
 
+// Levels are split eight at a time: rows of them end in eights.
+using Eight = std::int32_t __attribute__((vector_size(32)));
+inline Eight eight(std::int32_t x) { return x - Eight{}; }
+
 // Splits levels into low digits, n = low + rest with |low + ½| < half, and extras; `put` stores
 // eight low digits.
 template <class Put>
 std::size_t split_into(const std::int32_t* levels, std::size_t count, int low_bits,
                        std::int32_t half_range, Extra* extras, Put put) {
-  const Ints half = all(half_range);
-  const Ints mask = all((1 << low_bits) - 1);
+  const Eight half = eight(half_range);
+  const Eight mask = eight((1 << low_bits) - 1);
   std::size_t found = 0;
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    const Ints n = load(levels + i);
-    const Ints first = ((n + half) & mask) - half;
+  for (std::size_t i = 0; i < count; i += 8) {
+    Eight n;
+    __builtin_memcpy(&n, levels + i, sizeof n);
+    const Eight first = ((n + half) & mask) - half;
     put(i, first);
-    const Ints rest = n ^ first;
+    const Eight rest = n ^ first;
     std::uint64_t words[4];
     __builtin_memcpy(words, &rest, sizeof words);
     if ((words[0] | words[1] | words[2] | words[3]) == 0) {
@@ -278,7 +293,7 @@ using Words = std::int16_t __attribute__((vector_size(16)));
 inline std::size_t split_bytes(const std::int32_t* levels, std::size_t count, int low_bits,
                                std::int8_t* low, Extra* extras) {
   return split_into(levels, count, low_bits, 1 << (low_bits - 1), extras,
-                    [low](std::size_t i, const Ints& first) {
+                    [low](std::size_t i, const Eight& first) {
                       const Bytes narrow = __builtin_convertvector(first, Bytes);
                       __builtin_memcpy(low + i, &narrow, sizeof narrow);
                     });
@@ -290,28 +305,80 @@ inline std::size_t split_bytes(const std::int32_t* levels, std::size_t count, in
   if (low_bits != kWide) {
     return split_bytes(levels, count, low_bits, low, extras);
   }
-  return split_into(levels, count, kWide, 1 << 15, extras, [low](std::size_t i, const Ints& first) {
-    Words words = __builtin_convertvector(first, Words);
-    words = __builtin_shufflevector(words, words, 0, 2, 1, 3, 4, 6, 5, 7);
-    __builtin_memcpy(low + 2 * i, &words, sizeof words);
-  });
+  return split_into(levels, count, kWide, 1 << 15, extras,
+                    [low](std::size_t i, const Eight& first) {
+                      Words words = __builtin_convertvector(first, Words);
+                      words = __builtin_shufflevector(words, words, 0, 2, 1, 3, 4, 6, 5, 7);
+                      __builtin_memcpy(low + 2 * i, &words, sizeof words);
+                    });
 }
 
-// Two bytes for a level are two digits of 8 bits: a row of low ones, and behind it one of high
-// ones.
+// Two bytes for a level are two digits of 8 bits: a row of low ones, behind it one of high ones,
+// and behind that a bit for each four of high ones that are not all zero. Returns false where
+// levels need further digits.
+template <bool Wide>
+inline bool split_whole(const std::int32_t* levels, std::size_t count, std::int8_t* low) {
+  using Lane = std::int8_t __attribute__((vector_size(kLanes)));
+  std::int8_t* high = low + count;
+  auto* active = reinterpret_cast<std::uint64_t*>(high + count);
+  if (Wide) {
+    __builtin_memset(active, 0, (count + 255) / 256 * sizeof *active);
+  }
+  Ints beyond{};
+  for (std::size_t i = 0; i < count; i += kLanes) {
+    const std::size_t size = count - i < kLanes ? count - i : kLanes;
+    Ints n{};
+    if (size == kLanes) {
+      n = load(levels + i);
+    } else {
+      __builtin_memcpy(&n, levels + i, size * sizeof *levels);
+    }
+    const Lane digits = __builtin_convertvector(n, Lane);  // the low bytes
+    const Ints rest = (n + all(128)) >> 8;
+    const Lane more = __builtin_convertvector(rest, Lane);
+    __builtin_memcpy(low + i, &digits, size);
+    if (!Wide) {
+      beyond |= rest;
+      continue;
+    }
+    beyond |= __builtin_convertvector(more, Ints) ^ rest;
+    __builtin_memcpy(high + i, &more, size);
+    std::uint32_t fours[kLanes / 4];
+    __builtin_memcpy(fours, &more, sizeof fours);
+    std::uint64_t bits = 0;
+    for (std::size_t f = 0; f < kLanes / 4; ++f) {
+      bits |= std::uint64_t{fours[f] != 0} << f;
+    }
+    active[i / 256] |= bits << i / 4 % 64;
+  }
+  std::int32_t any = 0;
+  for (std::size_t j = 0; j < kLanes; ++j) {
+    any |= beyond[j];
+  }
+  return any == 0;
+}
+
 [[maybe_unused]] std::size_t split_planes(const std::int32_t* levels, std::size_t count,
                                           int low_bits, std::int8_t* low, Extra* extras) {
+  if (low_bits == 8 && split_whole<false>(levels, count, low)) {
+    return 0;
+  }
   if (low_bits != kWide) {
     return split_bytes(levels, count, low_bits, low, extras);
   }
-  return split_into(levels, count, kWide, 0x8080, extras,
-                    [low, count](std::size_t i, const Ints& first) {
-                      const Ints digit = ((first + all(128)) & all(255)) - all(128);
-                      const Bytes lower = __builtin_convertvector(digit, Bytes);
-                      const Bytes upper = __builtin_convertvector((first - digit) >> 8, Bytes);
-                      __builtin_memcpy(low + i, &lower, sizeof lower);
-                      __builtin_memcpy(low + count + i, &upper, sizeof upper);
-                    });
+  if (split_whole<true>(levels, count, low)) {
+    return 0;
+  }
+  // Few rows hold levels beyond 16 bits: the planes take what fits, the rest are further digits.
+  auto* active = reinterpret_cast<std::uint64_t*>(low + 2 * count);
+  return split_into(levels, count, kWide, 0x8080, extras, [=](std::size_t i, const Eight& first) {
+    const Eight digit = ((first + eight(128)) & eight(255)) - eight(128);
+    const Bytes lower = __builtin_convertvector(digit, Bytes);
+    const Bytes upper = __builtin_convertvector((first - digit) >> 8, Bytes);
+    __builtin_memcpy(low + i, &lower, sizeof lower);
+    __builtin_memcpy(low + count + i, &upper, sizeof upper);
+    active[i / 256] |= std::uint64_t{3} << i / 4 % 64;
+  });
 }
 
 std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t group,

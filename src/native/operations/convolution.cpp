@@ -192,6 +192,22 @@ class Convolution final : public RowOperation {
     }
   }
 
+  // Puts the bits of the fours with high digits of tap `k` in their place: those of all taps lie
+  // side by side, each tap's from any bit on.
+  static void join_marks(const std::int8_t* from, std::size_t fours, std::int8_t* to,
+                         std::size_t k) {
+    const auto* bits = reinterpret_cast<const std::uint64_t*>(from);
+    auto* joined = reinterpret_cast<std::uint64_t*>(to);
+    for (std::size_t four = 0; four < fours; four += 64) {
+      const std::uint64_t word = bits[four / 64];
+      const std::size_t at = k * fours + four;
+      joined[at / 64] |= word << at % 64;
+      if (const std::uint64_t rest = word >> 1 >> (63 - at % 64); rest != 0) {
+        joined[at / 64 + 1] |= rest;
+      }
+    }
+  }
+
   // Puts the encoded rows that an output sees side by side; returns Σ |n|.
   std::int64_t join(Run& run, const Encoding& e, const ConvolutionPart& part, std::size_t row,
                     const EncodedRow& to) const {
@@ -202,6 +218,9 @@ class Convolution final : public RowOperation {
     const std::size_t to_high = part.layout.padded();
     const std::size_t parts = e.layout.groups;
     std::fill_n(to.sums, part.layout.groups, 0);
+    if (planes) {
+      std::memset(to.low + 2 * to_high, 0, low_bytes(to_high) - 2 * to_high);
+    }
     std::uint32_t extras = 0;
     std::int64_t magnitude = 0;
     each_tap(
@@ -211,6 +230,7 @@ class Convolution final : public RowOperation {
           std::memcpy(to.low + k * bytes, source.low, bytes);
           if (planes) {
             std::memcpy(to.low + to_high + k * bytes, source.low + channels, bytes);
+            join_marks(source.low + 2 * channels, channels / 4, to.low + 2 * to_high, k);
           }
           for (std::uint32_t x = 0; x < *source.extra_count; ++x) {
             Extra& extra = to.extras[extras++];

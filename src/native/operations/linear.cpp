@@ -28,7 +28,10 @@ class Linear final : public Job {
     // One row is bound by memory: long sequential reads. Many rows are bound by arithmetic.
     const std::size_t shares = items(run) / (4 * run.threads());
     const std::size_t reads = round_up(kRead, weight_.panel_bytes()) / weight_.panel_bytes();
-    return std::clamp<std::size_t>(shares, 1, reads);
+    const std::size_t grain = std::clamp<std::size_t>(shares, 1, reads);
+    return blocks(run) > 1 || run.rows(run.program().value(output_).domain) >= kMany
+               ? round_up(grain, kShared)
+               : grain;
   }
 
   void run(Run& run, unsigned, std::size_t first, std::size_t last) const override {
@@ -56,6 +59,8 @@ class Linear final : public Job {
  private:
   static constexpr std::size_t kRows = 256;
   static constexpr std::size_t kRead = 64 * 1024;
+  static constexpr std::size_t kMany = 8;    // rows that kernels may take at a time
+  static constexpr std::size_t kShared = 6;  // panels: kernels take 2 or 3 at a time
 
   [[nodiscard]] std::size_t blocks(const Run& run) const {
     return round_up(run.rows(run.program().value(output_).domain), kRows) / kRows;

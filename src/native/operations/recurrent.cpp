@@ -159,7 +159,7 @@ class Recurrent final : public Job {
                const Scratch& scratch) const {
     const std::size_t at = shape_.reverse ? sequence.rows - 1 - step : step;
     const std::size_t row = sequence.first_row + at;
-    // Gates are read eight at a time, the last of them beyond the row's end.
+    // Gates are read lanes at a time, the last of them beyond the row's end.
     std::copy_n(run.reals(input_, row), run.program().value(input_).padded(), scratch.gates);
     run.kernels().reals.cell(shape_.cell, scratch.gates, share, shape_.size, sequence.state,
                              run.reals(output_, row));
