@@ -198,8 +198,13 @@ def test_a_stopped_run_leaves_the_cache_as_it_was() -> None:
     )
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends a signal")
-def test_a_signal_stops_a_run_on_its_way() -> None:
+class StruckError(Exception):
+    """Somebody pressed a key."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of this system")
+@pytest.mark.parametrize("number", ["SIGINT", "SIGALRM"])
+def test_a_signal_stops_a_run_on_its_way(number: str) -> None:
     rng = np.random.default_rng(0)
     width, count, rows = 512, 24, 2048
     tensors: dict[str, Any] = {
@@ -217,22 +222,22 @@ def test_a_signal_stops_a_run_on_its_way() -> None:
     whole = native.run(x, [])
     took = time.perf_counter() - began
 
-    class StruckError(Exception):
-        """Somebody pressed a key."""
-
     def strike(number: int, frame: object) -> None:
         raise StruckError
 
-    before = signal.signal(signal.SIGALRM, strike)
+    kind = getattr(signal, number)
+    ctrl_c = number == "SIGINT"  # by Python's own handler
+    before = signal.signal(kind, signal.default_int_handler if ctrl_c else strike)
+    timer = threading.Timer(took / 10, signal.pthread_kill, (threading.get_ident(), kind))
     try:
-        signal.setitimer(signal.ITIMER_REAL, took / 10)
+        timer.start()
         began = time.perf_counter()
-        with pytest.raises(StruckError):
+        with pytest.raises(KeyboardInterrupt if ctrl_c else StruckError):
             native.run(x, [])
         stopped = time.perf_counter() - began
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        timer.join()
+        signal.signal(kind, before)
     assert stopped < 0.8 * took
     assert same_bits(native.run(x, [])[f"y{count - 1}"], whole[f"y{count - 1}"])
 
