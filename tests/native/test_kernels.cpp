@@ -342,6 +342,7 @@ void test_all(const Kernels& kernels) {
       test_linear(kernels, 4, 33, 96, 32, rows, low_bits, true, rows % 2 == 0, true);
     }
     test_linear(kernels, 8, 576, 576, 576, 11, low_bits, false, false, false);
+    test_linear(kernels, 8, 60, 384, 128, 19, low_bits, true, true, true);
     test_linear(kernels, 8, 33, 1537, 1537, 3, low_bits, false, false, true);
     test_linear(kernels, 4, 16, 2112, 64, 18, low_bits, false, true, true);
     test_linear(kernels, 4, 16, 2112, 2112, 18, low_bits, false, true, true);
