@@ -166,24 +166,29 @@ inline void each_active(const std::uint64_t* const* active, std::size_t first, s
   }
 }
 
-// Σ high digits × weights · 2⁸ of the fours [first, last), most of which have none. `values` and
-// `high` begin at the first four of all.
+// Adds Σ high digits × weights · 2⁸ of the fours [first, last), most of which have none, once the
+// low digits have brought the weights near. `values` and `high` begin at the first four of all.
 template <class V, int Rows, int Bits>
 inline void sum_high(const std::uint8_t* values, const std::int8_t* const* high,
                      const std::uint64_t* const* active, std::size_t first, std::size_t last,
                      typename V::Sums* sums) {
+  typename V::Sums highs[Rows];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+    highs[r] = V::none();
+  }
   each_active<Rows>(active, first, last, [&](std::size_t k) {
     const typename V::Weights w = Bits == 8
                                       ? V::weights(values + 64 * k)
                                       : V::nibbles(V::weights(values + 64 * (k / 2)), k % 2 != 0);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      sums[r] = V::multiply_add(sums[r], w, V::four(high[r] + 4 * k));
+      highs[r] = V::multiply_add(highs[r], w, V::four(high[r] + 4 * k));
     }
   });
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
-    sums[r] = V::add_shifted(V::none(), sums[r], 8);
+    sums[r] = V::add_shifted(sums[r], highs[r], 8);
   }
 }
 
@@ -223,8 +228,8 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
       sum_wide<V, Rows, Bits>(from, low, task.quads, sums);
     } else if constexpr (Steps == 0) {
       const std::size_t first = g * task.quads;
-      sum_high<V, Rows, Bits>(values, high, active, first, first + task.quads, sums);
       sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, low, task.quads, sums);
+      sum_high<V, Rows, Bits>(values, high, active, first, first + task.quads, sums);
     } else {
       sum_group<V, Rows, Bits, Steps>(from, low, task.quads, sums);
     }
