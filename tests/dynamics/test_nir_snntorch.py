@@ -12,6 +12,7 @@ from sangbo import dynamics
 pytestmark = pytest.mark.oracle
 
 
+@pytest.mark.filterwarnings("ignore:nirtorch:DeprecationWarning")  # within snnTorch's export
 def test_snntorch_fires_the_same() -> None:
     torch: Any = pytest.importorskip("torch")
     snn: Any = pytest.importorskip("snntorch")
