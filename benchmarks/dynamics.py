@@ -272,7 +272,7 @@ def brian_coba() -> tuple[float, Simulate]:
         counts = b.SpikeMonitor(cells, record=False)
         network = b.Network(cells, excitatory, inhibitory, counts)
         network.run(duration * b.ms)
-        b.device.build(run=False, compile=True)
+        b.device.build(directory=folder, run=False, compile=True)
         built[duration] = (network, counts, b.device)
 
     b.set_device("cpp_standalone", build_on_run=False, directory=folder)
