@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -91,8 +90,3 @@ def recording(path: Path) -> NDArray[np.float32]:
     mixed = np.frombuffer(frames, "<i2").reshape(-1, channels).mean(axis=1) / 32768
     samples: NDArray[np.float32] = mixed.astype(np.float32)
     return samples
-
-
-def pretty(document: Any) -> str:
-    """JSON values as lines for people."""
-    return json_module.dumps(document, indent=1, ensure_ascii=False)

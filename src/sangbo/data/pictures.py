@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -130,12 +129,6 @@ def _captions(text: str) -> dict[str, str]:
         if caption.strip():
             captions[language] = caption.strip()
     return captions
-
-
-def named_classes(caption: str, classes: Sequence[str]) -> list[int]:
-    """Classes of whose names a caption holds every word."""
-    words = set(re.findall("[a-z]+", caption.lower())) - {"a", "an", "the", "of", "and", "with"}
-    return [i for i, c in enumerate(classes) if set(re.findall("[a-z]+", c.lower())) <= words]
 
 
 def rendered(
