@@ -12,6 +12,7 @@ from sangbo.convert import Settings, convert
 from sangbo.errors import SangboError
 from sangbo.network import Network, load
 from sangbo.recheck import Recheck, recheck
+from sangbo.sources.exported import from_torch
 from sangbo.tasks.language import Sampling
 from sangbo.tracing import Trace, trace
 from sangbo.verify import verify
@@ -26,6 +27,7 @@ __all__ = [
     "Trace",
     "__version__",
     "convert",
+    "from_torch",
     "load",
     "recheck",
     "trace",

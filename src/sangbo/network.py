@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sangbo import chips, graph
 from sangbo.engines import Engine, fastest
 from sangbo.errors import LedgerError, SangboError
+from sangbo.extras import need
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
 from sangbo.sources import Tokenizer
 from sangbo.tasks.language import Sampling, generate
+
+if TYPE_CHECKING:
+    from sangbo.training import Trainable
 
 LEDGER_FILE = "ledger.json"
 CONVERSION_FILE = "conversion.json"
@@ -145,6 +149,19 @@ class Network:
         nests = chips.weighted(self.graph)
         on = chips.load(chip)
         return chips.price(self.ledger, on, code=code or self.code, split=split, nests=nests)
+
+    def to_torch(self) -> Trainable:
+        """The network as a PyTorch module with straight-through gradients; see `Trainable`.
+
+        What was learned comes back as ``module.graph()``.
+
+        Raises:
+            MissingExtraError: where PyTorch is not installed.
+        """
+        need("torch", "torch")
+        from sangbo.training import to_torch
+
+        return to_torch(self.graph)
 
     def save(self, folder: Path) -> None:
         """Write everything into the existing ``folder``."""

@@ -93,12 +93,10 @@ def recognised(graph: Graph, reading: Reading) -> float:
 
 @pytest.mark.parametrize("make", [convolutional, Cells, Encoder])
 def test_digits_are_recognised_as_before(make: Any) -> None:
-    from sangbo.sources.exported import from_torch
-
     torch.manual_seed(0)
     images, labels = digits()
     module = trained(make(), images, labels)
-    source = from_torch(module, [torch.tensor(images[:2])])
+    source = sangbo.from_torch(module, [torch.tensor(images[:2])])
     name = next(iter(source.graph.inputs))
     shape = tuple(d for d in source.graph.inputs[name].shape[1:] if isinstance(d, int))
 
@@ -116,3 +114,32 @@ def test_digits_are_recognised_as_before(make: Any) -> None:
     print(make.__name__, before, after, network.conversion["summary"]["spikes_per_value"])
     assert before > 0.93
     assert after >= before - 0.005
+
+
+def test_a_coarse_conversion_is_trained_back() -> None:
+    torch.manual_seed(0)
+    images, labels = digits()
+    module = trained(nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 10)),
+                     images.reshape(-1, 64), labels)  # fmt: skip
+    source = sangbo.from_torch(module, [torch.zeros(1, 64)])
+    name = next(iter(source.graph.inputs))
+    held = Reading({name: images[TRAINED:].reshape(-1, 64)}, targets=labels[TRAINED:])
+    given = [Reading({name: images[i : i + 20].reshape(-1, 64)}, targets=labels[i : i + 20])
+             for i in range(0, 200, 20)]  # fmt: skip
+    network = sangbo.convert(source, settings=Settings(budget="spikes=0.45"), calibration=given,
+                             task=Plain("classify"))  # fmt: skip
+    trainable = network.to_torch()
+    x, y = torch.tensor(images[:TRAINED].reshape(-1, 64)), torch.tensor(labels[:TRAINED])
+    with torch.no_grad():
+        shown = trainable(torch.tensor(held.inputs[name])).argmax(-1).numpy()
+    coarse = recognised(network.graph, held)
+    assert (shown == held.targets).mean() == pytest.approx(coarse, abs=0.003)
+    optimiser = torch.optim.Adam(trainable.parameters(), lr=1e-3)
+    for _ in range(20):
+        for batch in torch.randperm(TRAINED).split(50):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(trainable(x[batch]), y[batch]).backward()
+            optimiser.step()
+    fine = recognised(trainable.graph(), held)
+    print("coarse", coarse, "trained", fine)
+    assert fine >= coarse

@@ -13,9 +13,9 @@ pytest.importorskip("torch")
 import torch
 from torch import nn
 
+import sangbo
 from sangbo.errors import SourceError, UnsupportedError
 from sangbo.graph import Linear
-from sangbo.sources.exported import from_torch
 from sangbo.training import to_torch
 
 pytestmark = pytest.mark.oracle
@@ -170,7 +170,7 @@ def _channels_last(x: Any) -> Any:
 def test_exported_modules_compute_what_pytorch_computes(case: str) -> None:
     make, shape = CASES[case]
     module = _ready(make)
-    graph = from_torch(module, [torch.zeros(1, *shape)]).graph
+    graph = sangbo.from_torch(module, [torch.zeros(1, *shape)]).graph
     x = torch.randn(3, *shape)
     with torch.no_grad():
         expected, found = _channels_last(module(x)), to_torch(graph)(_channels_last(x))
@@ -179,13 +179,13 @@ def test_exported_modules_compute_what_pytorch_computes(case: str) -> None:
 
 def test_indices_are_embedded() -> None:
     module = _ready(Words)
-    graph = from_torch(module, [torch.zeros(1, 4, dtype=torch.long)]).graph
+    graph = sangbo.from_torch(module, [torch.zeros(1, 4, dtype=torch.long)]).graph
     x = torch.randint(0, 9, (3, 4))
     torch.testing.assert_close(to_torch(graph)(x), module(x), rtol=1e-5, atol=1e-5)
 
 
 def test_batch_norms_are_folded_into_the_weights() -> None:
-    graph = from_torch(_ready(Residual), [torch.zeros(1, 4, 8, 8)]).graph
+    graph = sangbo.from_torch(_ready(Residual), [torch.zeros(1, 4, 8, 8)]).graph
     assert "Affine" not in {type(o).__name__ for o in graph.operations}
 
 
@@ -201,7 +201,7 @@ def test_what_has_no_place_is_refused_by_name(
     module: Any, shape: tuple[int, ...], named: str
 ) -> None:
     with pytest.raises(UnsupportedError, match=named):
-        from_torch(module, [torch.zeros(1, *shape)])
+        sangbo.from_torch(module, [torch.zeros(1, *shape)])
 
 
 def test_what_cannot_be_traced_is_refused() -> None:
@@ -210,11 +210,11 @@ def test_what_cannot_be_traced_is_refused() -> None:
             return x if x.sum() > 0 else -x
 
     with pytest.raises(SourceError, match=r"torch\.export"):
-        from_torch(Branches(), [torch.zeros(1, 4)])
+        sangbo.from_torch(Branches(), [torch.zeros(1, 4)])
 
 
 def test_training_changes_the_graph() -> None:
-    graph = from_torch(_ready(CASES["perceptron"][0]), [torch.zeros(1, 5)]).graph
+    graph = sangbo.from_torch(_ready(CASES["perceptron"][0]), [torch.zeros(1, 5)]).graph
     module = to_torch(graph)
     optimiser = torch.optim.SGD(module.parameters(), 0.1)
     x, y = torch.randn(64, 5), torch.randn(64, 3)

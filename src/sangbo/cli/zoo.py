@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sangbo.cli.output import JsonFlag, print_json, progress_bars, stdout
+from sangbo.cli.output import JsonFlag, print_json, progress_bars, stderr, stdout
 from sangbo.files import write_file
 from sangbo.report.zoo import zoo_markdown
 
@@ -26,12 +26,15 @@ def zoo(
     from sangbo.zoo.table import make_table
 
     with progress_bars() as progress:
-        results = make_table(folder, network, progress)
+        results, failures = make_table(folder, network, progress)
+    shown = zoo_markdown(results)
     if output is not None:
-        write_file(output, zoo_markdown(results).encode())
+        write_file(output, shown.encode())
     if json:
-        print_json({"rows": [r.to_dict() for r in results]})
+        print_json({"rows": [r.to_dict() for r in results], "failures": failures})
     else:
-        stdout.print(zoo_markdown(results), highlight=False, soft_wrap=True, markup=False)
-    if not all(r.passed for r in results):
+        stdout.print(shown, highlight=False, soft_wrap=True, markup=False)
+    for name, why in failures.items():
+        stderr.print(f"{name} could not be made: {why}", highlight=False, soft_wrap=True)
+    if failures or not all(r.passed for r in results):
         raise typer.Exit(1)

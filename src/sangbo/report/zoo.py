@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sangbo.report.energy import format_energy
+
 if TYPE_CHECKING:
     from sangbo.zoo.table import Result
 
@@ -15,7 +17,10 @@ _HEAD = (
 
 
 def zoo_markdown(results: Sequence[Result]) -> str:
-    """One line per network; figures are measured, but for dense shares and spikes, counted."""
+    """One line per network, and its energy in a table below.
+
+    Figures are measured, but for dense shares and spikes, counted, and energies, modelled.
+    """
     lines = [f"| {' | '.join(_HEAD)} |", "|---|---|---|---:|---:|---:|---|---:|---:|---:|"]
     for r in results:
         speed = r.speed_relative_to_torch
@@ -25,4 +30,26 @@ def zoo_markdown(results: Sequence[Result]) -> str:
             f"{r.spikes_per_value:.2f}", "–" if speed is None else f"{speed:.2f}",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *_energies(results)]) + "\n"
+
+
+def _energies(results: Sequence[Result]) -> list[str]:
+    """Totals with memory where the chip states one, and compute alone, relative to dense."""
+    lines = [
+        "| network | chip | per | dense | spiking | complementary | compute alone, spiking "
+        "| compute alone, complementary |",
+        "|---|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for r in results:
+        for chip in dict.fromkeys(e["chip"] for e in r.energy):
+            by = {e["scheme"]: e for e in r.energy if e["chip"] == chip}
+            dense = by["dense"]
+            relative = [
+                f"{by[scheme][key] / dense[key]:.3f} ×" if scheme in by and dense[key] else "–"
+                for key in ("total_pj", "compute_pj")
+                for scheme in ("spiking", "complementary")
+            ]
+            total = format_energy(dense["total_pj"])
+            cells = (r.network, chip, dense["per"], total, *relative)
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines

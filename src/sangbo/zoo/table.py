@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from sangbo import chips, codes
 from sangbo.certificate import CERTIFICATE_FILE, write_certificate
@@ -29,6 +29,8 @@ from sangbo.zoo.rows import ROWS, Row
 RESULT_FILE = "result.json"
 CHIP = "c-transformer-28nm"
 """Whose prices decide which levels are dense in the table."""
+CHIPS = (CHIP, "horowitz-45nm", "jouppi-7nm")
+"""That every row is priced on."""
 TIMES = 5
 FRESH_SEED = 7
 """Of the reading that engines are timed on."""
@@ -53,6 +55,7 @@ class Result:
         certificate: whether it holds.
         temporal: accumulators of the temporal engine that were compared, and how many differ.
         seconds: that the row took.
+        energy: entries like those of ``sangbo run --json``, on each of `CHIPS`.
     """
 
     network: str
@@ -68,6 +71,7 @@ class Result:
     certificate: bool
     temporal: Mapping[str, int]
     seconds: float
+    energy: Sequence[Mapping[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """The row as JSON values."""
@@ -104,7 +108,7 @@ def measure_row(row: Row, folder: Path, progress: Progress = silent) -> Result:
         row.network, row.family, row.metric, before, after, row.allowed,
         row.lost(before, after) <= row.allowed and certificate.passed,
         dense, spikes, relative_speed(source, network, task, progress), certificate.passed,
-        temporal, time.monotonic() - began,
+        temporal, time.monotonic() - began, priced(network),
     )  # fmt: skip
     write_file(kept, (json.dumps(result.to_dict(), indent=1) + "\n").encode())
     return result
@@ -171,10 +175,26 @@ def shares(ledger: Ledger) -> tuple[float, float]:
     return dense / max(1, pairs), spikes / max(1, pairs)
 
 
+def priced(network: Network) -> list[dict[str, Any]]:
+    """Dense, spiking and complementary energy of a token or sample on each of `CHIPS`."""
+    nests = chips.weighted(network.graph)
+    per: Literal["token", "sample"] = (
+        "token" if "context_length" in network.graph.metadata else "sample"
+    )
+    return [
+        price.to_run_dict(per)
+        for chip in CHIPS
+        for price in chips.price(network.ledger, chips.load(chip), code=network.code, nests=nests)
+        if price.energy is not None
+    ]
+
+
 def make_table(
     folder: Path, networks: Sequence[str] | None = None, progress: Progress = silent
-) -> list[Result]:
-    """All rows, or those of ``networks``, in the order of the table.
+) -> tuple[list[Result], dict[str, str]]:
+    """All rows, or those of ``networks``, in the order of the table; and why others have failed.
+
+    A row that cannot be made does not keep the next ones from being made.
 
     Raises:
         SangboError: where there is no such row.
@@ -182,11 +202,14 @@ def make_table(
     wanted = list(ROWS) if networks is None else list(networks)
     if unknown := [n for n in wanted if n not in ROWS]:
         raise SangboError(f"expected some of {', '.join(ROWS)}, found {unknown[0]!r}")
-    results = []
+    results, failures = [], {}
     for step, name in enumerate(wanted):
 
         def told(doing: str, share: float, name: str = name, step: int = step) -> None:
             progress(f"{name} ({step + 1} of {len(wanted)}), {doing}", share)
 
-        results.append(measure_row(ROWS[name], folder, told))
-    return results
+        try:
+            results.append(measure_row(ROWS[name], folder, told))
+        except SangboError as error:
+            failures[name] = str(error)
+    return results, failures
