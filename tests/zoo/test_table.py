@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> dict[str, Row]:
     return made
 
 
-def test_a_row_is_measured_certified_and_priced_once(rows: dict[str, Row], tmp_path: Path) -> None:
+def test_a_row_is_measured_certified_and_priced_once(
+    rows: dict[str, Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (first,), failures = table.make_table(tmp_path, ["made"])
     assert not failures
     assert (first.original, first.converted, first.certificate) == (10.0, 10.2, True)
@@ -52,8 +55,11 @@ def test_a_row_is_measured_certified_and_priced_once(rows: dict[str, Row], tmp_p
     assert chips == set(table.CHIPS)
     assert {e["scheme"] for e in first.energy} == {"dense", "spiking", "complementary"}
     assert (tmp_path / "made" / "certificate.json").is_file()
+    monkeypatch.setattr(table, "relative_speed", lambda *_: 123.0)
+    (again,), _ = table.make_table(tmp_path, ["made"], time_again=True)
+    assert again == replace(first, speed_relative_to_torch=123.0)
     rows["made"] = Row("made", "LM", "perplexity", "relative rise", 0.05, _fail, _measure)
-    assert table.make_table(tmp_path, ["made"])[0] == [first]
+    assert table.make_table(tmp_path, ["made"])[0] == [again]
 
 
 def test_a_row_that_fails_is_named_and_the_next_ones_are_made(

@@ -20,13 +20,16 @@ def zoo(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write the table as markdown.")
     ] = None,
+    time_again: Annotated[
+        bool, typer.Option("--time-again", help="Time rows that are there once more.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Convert, measure, certify, price and time every network; goes on where it was stopped."""
     from sangbo.zoo.table import make_table
 
     with progress_bars() as progress:
-        results, failures = make_table(folder, network, progress)
+        results, failures = make_table(folder, network, progress, time_again=time_again)
     shown = zoo_markdown(results)
     if output is not None:
         write_file(output, shown.encode())

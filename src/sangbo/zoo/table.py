@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -78,17 +78,28 @@ class Result:
         return asdict(self)
 
 
-def measure_row(row: Row, folder: Path, progress: Progress = silent) -> Result:
+def measure_row(
+    row: Row, folder: Path, progress: Progress = silent, *, time_again: bool = False
+) -> Result:
     """One row, from what an earlier run left in ``folder`` as far as it came.
 
     Args:
         row: which.
         folder: keeps the trained original, the converted network, its certificate and the result.
         progress: told what is being done.
+        time_again: whether to measure the speed of a row that is there once more.
     """
     kept = folder / row.network / RESULT_FILE
     if kept.is_file():
-        return _read(kept)
+        result = _read(kept)
+        if time_again:
+            source = row.open(folder / row.network / "original", progress)
+            network = load(folder / row.network / "converted")
+            task = row.task() if row.task is not None else None
+            speed = relative_speed(source, network, task, progress)
+            result = replace(result, speed_relative_to_torch=speed)
+            _write(result, kept)
+        return result
     began = time.monotonic()
     task = row.task() if row.task is not None else None
     source = row.open(folder / row.network / "original", progress)
@@ -110,8 +121,12 @@ def measure_row(row: Row, folder: Path, progress: Progress = silent) -> Result:
         dense, spikes, relative_speed(source, network, task, progress), certificate.passed,
         temporal, time.monotonic() - began, priced(network),
     )  # fmt: skip
-    write_file(kept, (json.dumps(result.to_dict(), indent=1) + "\n").encode())
+    _write(result, kept)
     return result
+
+
+def _write(result: Result, path: Path) -> None:
+    write_file(path, (json.dumps(result.to_dict(), indent=1) + "\n").encode())
 
 
 def _converted(source: Source, folder: Path, task: Task | None, progress: Progress) -> Network:
@@ -190,7 +205,11 @@ def priced(network: Network) -> list[dict[str, Any]]:
 
 
 def make_table(
-    folder: Path, networks: Sequence[str] | None = None, progress: Progress = silent
+    folder: Path,
+    networks: Sequence[str] | None = None,
+    progress: Progress = silent,
+    *,
+    time_again: bool = False,
 ) -> tuple[list[Result], dict[str, str]]:
     """All rows, or those of ``networks``, in the order of the table; and why others have failed.
 
@@ -209,7 +228,7 @@ def make_table(
             progress(f"{name} ({step + 1} of {len(wanted)}), {doing}", share)
 
         try:
-            results.append(measure_row(ROWS[name], folder, told))
+            results.append(measure_row(ROWS[name], folder, told, time_again=time_again))
         except SangboError as error:
             failures[name] = str(error)
     return results, failures
