@@ -20,7 +20,6 @@ Windows of a convolution overlap: a tile of inputs is fetched whole, halo includ
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
@@ -88,15 +87,20 @@ class Tiling:
         self._size = columns
         self._count = {p: np.ceil(nest.sizes[p[1]] / size) for p, size in columns.items()}
         self._turns: dict[tuple[int, tuple[int, ...]], Reals] = {}
+        self._turning: dict[tuple[int, tuple[int, ...]], Flags] = {}
+        self._touched: dict[tuple[Operand, int, bool], Reals] = {}
         self._still = np.zeros(len(tiles), bool)
 
-    def turning(self, stage: int, dimensions: Iterable[int]) -> Flags:
+    def turning(self, stage: int, dimensions: tuple[int, ...]) -> Flags:
         """Whether some loop of ``stage``, 0 the innermost, along ``dimensions`` turns."""
-        found = self._still
-        for d in dimensions:
-            if d in self.along:
-                found = found | (self._size[stage + 1, d] > self._size[stage, d])
-        return found
+        key = stage, dimensions
+        if key not in self._turning:
+            found = self._still
+            for d in dimensions:
+                if d in self.along:
+                    found = found | (self._size[stage + 1, d] > self._size[stage, d])
+            self._turning[key] = found
+        return self._turning[key]
 
     def traffic(
         self, orders: tuple[Operand, ...], operand: Operand, child: int, private: bool
@@ -111,8 +115,8 @@ class Tiling:
                 to the unit, for tile 1 the tile lies in the units' own memories.
         """
         others = self._turns_of_others(orders, operand, child)
-        elements = self._elements(operand, child)
-        copies = self._copies(operand, child) if private else elements
+        elements = self._all(operand, child, copied=False)
+        copies = self._all(operand, child, copied=True) if private else elements
         if operand == "sums":
             if private and child == 0:  # a unit's own memory is where it adds up
                 others = self._turned(0, GROUPS["reduction"]) * self._turned(0, (T,))
@@ -131,7 +135,7 @@ class Tiling:
         still = self._still  # whether a loop of the operand turned further inside
         for stage in range(child, self.stages):
             order = ORDERS[orders[stage]]
-            inner = [d for g in order[order.index(other) + 1 :] for d in GROUPS[g]]
+            inner = tuple(d for g in order[order.index(other) + 1 :] for d in GROUPS[g])
             begins = open_count & (still | self.turning(stage, inner))
             count = np.where(begins, self._turned(stage, GROUPS[other]), count)
             open_count = open_count & ~begins
@@ -152,6 +156,13 @@ class Tiling:
                     turns = turns * self._count[stage, d]
             self._turns[key] = turns
         return self._turns[key]
+
+    def _all(self, operand: Operand, child: int, *, copied: bool) -> Reals:
+        key = operand, child, copied
+        if key not in self._touched:
+            count = self._copies if copied else self._elements
+            self._touched[key] = count(operand, child)
+        return self._touched[key]
 
     def _elements(self, operand: Operand, child: int) -> Reals:
         """Σ over all tiles ``child`` of the elements of ``operand`` in them."""
