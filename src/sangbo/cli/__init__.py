@@ -24,6 +24,7 @@ from sangbo.cli import (
     tasks,
     trace,
     verify,
+    waterfall,
     zoo,
 )  # fmt: skip
 from sangbo.errors import SangboError
@@ -51,6 +52,7 @@ app.command("detect-voice")(tasks.detect_voice)
 app.command("draw")(tasks.draw)
 app.command("zoo")(zoo.zoo)
 app.command("price")(price.price)
+app.command("waterfall")(waterfall.waterfall)
 app.command("bench")(bench.bench)
 app.command("chips")(chips.chips)
 app.add_typer(limits.app, name="limits")

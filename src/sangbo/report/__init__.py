@@ -17,6 +17,12 @@ from sangbo.report.energy import energy_markdown, energy_table, price_document, 
 from sangbo.report.page import Page
 from sangbo.report.price_page import price_page
 from sangbo.report.splits import splits_document, splits_markdown, splits_table
+from sangbo.report.waterfall import (
+    waterfall_bars,
+    waterfall_drawing,
+    waterfall_page,
+    waterfall_table,
+)
 
 __all__ = [
     "Page",
@@ -37,4 +43,8 @@ __all__ = [
     "splits_markdown",
     "splits_table",
     "thresholds_table",
+    "waterfall_bars",
+    "waterfall_drawing",
+    "waterfall_page",
+    "waterfall_table",
 ]

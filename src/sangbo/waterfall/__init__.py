@@ -1,0 +1,99 @@
+"""From plain dense int8 to all inventions, one step after the other: what each is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sangbo import chips
+from sangbo.errors import SangboError
+from sangbo.network import Network
+from sangbo.progress import Progress, silent
+from sangbo.sources import Source
+from sangbo.tasks.language import windows
+from sangbo.verify import CONTEXT, original_of
+from sangbo.waterfall.core import switching_core
+from sangbo.waterfall.dense import begin
+from sangbo.waterfall.step import Costs, Invention, Step, Subject
+from sangbo.waterfall.weights import held_weights
+
+__all__ = ["INVENTIONS", "Costs", "Invention", "Step", "Subject", "Waterfall", "waterfall"]
+
+INVENTIONS: tuple[Invention, ...] = (held_weights, switching_core)
+"""In the order in which they are added. Each is left out where a folder does not have it."""
+
+EVIDENCE = ("exact_speculation", "lossless_big_little")
+"""Keys of ``sangbo waterfall --json`` that are there whether a step has such evidence or not."""
+
+TOKENS = 2048
+"""Tokens that are read unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """All steps, dense int8 first.
+
+    Attributes:
+        network: its name.
+        chip: its name.
+        tokens: of the text that was read.
+        steps: each with all inventions up to it.
+    """
+
+    network: str
+    chip: str
+    tokens: int
+    steps: Sequence[Step]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``sangbo waterfall --json`` prints."""
+        evidence: dict[str, Any] = dict.fromkeys(EVIDENCE)
+        for step in self.steps:
+            evidence |= step.evidence
+        dense = self.steps[0].costs
+        return {"steps": [step.to_dict(dense) for step in self.steps]} | evidence
+
+
+def waterfall(
+    network: Network,
+    chip: chips.Chip,
+    text: str | None = None,
+    *,
+    original: Source | None = None,
+    tokens: int = TOKENS,
+    speed: bool = True,
+    progress: Progress = silent,
+) -> Waterfall:
+    """Add one invention after the other and price, read and time the network after each.
+
+    Args:
+        network: a converted language model.
+        chip: prices it; it has a dense and a spiking side and external memory.
+        text: prose to measure perplexities on; without it none is measured.
+        original: what the network was converted from; read from where it came if not given.
+        tokens: most tokens of the text.
+        speed: whether to time this machine.
+        progress: told how far it is.
+
+    Raises:
+        SangboError: where the text is too short, the original cannot be found, or the chip lacks
+            what is compared.
+    """
+    if network.tokenizer is None:
+        raise SangboError(f"expected a language model, found {network.graph.name}")
+    read = []
+    if text is not None:
+        ids = np.asarray(network.text_tokenizer().encode(text), np.int32)[: tokens + 1]
+        read = [*windows(ids, min(CONTEXT, network.context))]
+        original = original or original_of(network, progress)
+    subject = Subject(network, chip, original, read, speed, progress)
+    steps = [begin(subject)]
+    for invention in INVENTIONS:
+        step = invention(subject, steps[-1])
+        if step is not None:
+            steps.append(step)
+    count = sum(len(window.tokens) for window in read)
+    return Waterfall(network.graph.name, chip.name, count, steps)
