@@ -1,6 +1,8 @@
 // AVX2: bytes are multiplied to 16-bit pairs, and pairs summed to 32 bits by a second multiply.
 #include "kernels.hpp"
 
+#include <array>
+
 #include <immintrin.h>
 
 namespace sangbo {
@@ -22,6 +24,8 @@ constexpr std::size_t kLanes = 8;
 #include "linear.inl"
 
 #include "attention.inl"
+
+#include "clip.inl"
 
 #include "avx2.inl"
 
@@ -67,7 +71,7 @@ const Kernels kAvx2 = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    clip,
+    shuffle_clip,
     kRowKernels,
 };
 

@@ -1,6 +1,8 @@
 // AVX-512 with VNNI: one register holds a panel.
 #include "kernels.hpp"
 
+#include <array>
+
 #if defined(SANGBO_INTRINSICS)  // tests may emulate them
 #include SANGBO_INTRINSICS
 #else
@@ -27,6 +29,8 @@ constexpr std::size_t kLanes = 16;
 
 #include "attention.inl"
 
+#include "clip.inl"
+
 #include "avx512.inl"
 
 #include "blocks.inl"
@@ -46,7 +50,7 @@ const Kernels kAvx512Vnni = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    clip,
+    shuffle_clip,
     kRowKernels,
 };
 

@@ -1,6 +1,8 @@
 // AVX2 with AVX-VNNI: one instruction multiplies and sums four bytes.
 #include "kernels.hpp"
 
+#include <array>
+
 #if defined(SANGBO_INTRINSICS)  // tests may emulate them
 #include SANGBO_INTRINSICS
 #else
@@ -26,6 +28,8 @@ constexpr std::size_t kLanes = 8;
 #include "linear.inl"
 
 #include "attention.inl"
+
+#include "clip.inl"
 
 #include "avx2.inl"
 
@@ -62,7 +66,7 @@ const Kernels kAvxVnni = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    clip,
+    shuffle_clip,
     kRowKernels,
 };
 
