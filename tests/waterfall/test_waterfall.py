@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.networks import converted, letters, llama, tokens
 
+from networks import converted, letters, llama, tokens
 from sangbo import chips
 from sangbo.chips import Chip
 from sangbo.engines import Native
