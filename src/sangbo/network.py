@@ -16,7 +16,9 @@ from sangbo.extras import need
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
 from sangbo.sources import Tokenizer
+from sangbo.tasks.drafts import Drafter, Lookup
 from sangbo.tasks.language import Sampling, generate
+from sangbo.tasks.speculate import Record, speculate
 
 if TYPE_CHECKING:
     from sangbo.training import Trainable
@@ -96,6 +98,8 @@ class Network:
         max_tokens: int = 256,
         sampling: Sampling | None = None,
         ledger: Ledger | None = None,
+        guesses: str | None = None,
+        record: Record | None = None,
     ) -> Iterator[str]:
         """The reply to ``prompt``, one piece of text per token (some pieces may be empty).
 
@@ -104,21 +108,28 @@ class Network:
             max_tokens: longest reply.
             sampling: how tokens are drawn; greedy by default.
             ledger: where the run is counted; nothing is counted without one.
+            guesses: who guesses tokens ahead, see `drafter`; that changes the speed alone.
+            record: where to count what guesses were worth.
 
         Raises:
             SangboError: where the prompt is empty or longer than the context.
         """
         tokenizer = self.text_tokenizer()
         stream = tokenizer.stream()
-        for token in generate(
-            self.engine,
-            self.encode_prompt(prompt),
-            context=self.context,
-            max_tokens=max_tokens,
-            stop=tokenizer.ends,
-            sampling=sampling,
-            ledger=ledger,
-        ):
+        ids = self.encode_prompt(prompt)
+        options: Any = {
+            "context": self.context,
+            "max_tokens": max_tokens,
+            "stop": tokenizer.ends,
+            "sampling": sampling,
+            "ledger": ledger,
+        }
+        tokens = (
+            generate(self.engine, ids, **options)
+            if guesses is None
+            else speculate(self.engine, ids, self.drafter(guesses), **options, record=record)
+        )
+        for token in tokens:
             yield stream.push(token)
         yield stream.finish()
 
@@ -127,6 +138,19 @@ class Network:
     ) -> str:
         """The reply to ``prompt`` in one piece; see `stream`."""
         return "".join(self.stream(prompt, max_tokens=max_tokens, sampling=sampling))
+
+    def drafter(self, guesses: str) -> Drafter:
+        """Who guesses tokens ahead, anew for each text.
+
+        Args:
+            guesses: ``lookup``, what followed the same tokens before.
+
+        Raises:
+            SangboError: where there is none of that name.
+        """
+        if guesses == "lookup":
+            return Lookup()
+        raise SangboError(f"expected guesses by lookup, found {guesses!r}")
 
     @property
     def code(self) -> str:

@@ -14,7 +14,16 @@ from rich.table import Table
 
 from sangbo.bench import Setting
 from sangbo.bench import bench as measure
-from sangbo.cli.output import JsonFlag, print_json, progress_bars, stdout
+from sangbo.big_little import compare
+from sangbo.cli.output import (
+    GuessesFlag,
+    JsonFlag,
+    print_json,
+    progress_bars,
+    read_text,
+    stdout,
+)
+from sangbo.engines import Native
 from sangbo.engines.native import default_threads
 from sangbo.errors import SangboError
 from sangbo.network import load
@@ -40,10 +49,17 @@ def bench(
     repetitions: Annotated[int, typer.Option(min=1, help="Runs after the warm-up.")] = 5,
     isa: Annotated[str | None, typer.Option(help="Instruction set; the fastest.")] = None,
     counting: Annotated[bool, typer.Option(help="Count every level.")] = True,
+    guesses: GuessesFlag = None,
+    prompts: Annotated[
+        Path | None, typer.Option(help="Prompts to guess on, one a line; 20 of our own.")
+    ] = None,
     form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.TABLE,
     json: JsonFlag = False,
 ) -> None:
-    """Measure prefill and decode speed; lists and ranges are swept."""
+    """Measure prefill and decode speed; lists and ranges are swept.
+
+    With guesses, answers of --decode tokens are written with them and without, too.
+    """
     sweep = itertools.product(
         numbers("prompt", prompt),
         numbers("decode", decode),
@@ -54,15 +70,29 @@ def bench(
     network = load(folder)
     with progress_bars() as progress:
         found = measure(network, settings, repetitions=repetitions, isa=isa, progress=progress)
+        compared = None
+        if guesses is not None:
+            compared = compare(
+                network,
+                guesses,
+                None if prompts is None else read_text(prompts).splitlines(),
+                max_tokens=settings[0].decode,
+                engine=Native(network.graph, threads=settings[0].threads, isa=isa),
+                counting=counting,
+                progress=progress,
+            )
     results = [result.to_dict() for result in found]
     if json:
-        print_json({**results[0], "results": results})
+        about = {} if compared is None else {"guesses": compared.to_dict()}
+        print_json({**results[0], "results": results, **about})
     elif form is Form.CSV:
         writer = csv.DictWriter(sys.stdout, list(results[0]))
         writer.writeheader()
         writer.writerows(results)
     else:
         stdout.print(_table(results))
+        if compared is not None:
+            stdout.print(str(compared), highlight=False, soft_wrap=True)
 
 
 def numbers(name: str, text: str) -> list[int]:

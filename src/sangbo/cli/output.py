@@ -20,6 +20,14 @@ from sangbo.progress import Progress
 LARGEST_TEXT = 256 * 2**20
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+GuessesFlag = Annotated[
+    str | None,
+    typer.Option(
+        help="Who guesses tokens ahead, which changes the speed alone: lookup (what was written "
+        "before).",
+        show_default="nobody",
+    ),
+]
 
 stderr = Console(stderr=True)
 stdout = Console()

@@ -10,11 +10,12 @@ import typer
 
 from sangbo import chips
 from sangbo.cli.opening import open_network
-from sangbo.cli.output import JsonFlag, print_json, progress_bars, stderr, stdout
+from sangbo.cli.output import GuessesFlag, JsonFlag, print_json, progress_bars, stderr, stdout
 from sangbo.ledger import Ledger
 from sangbo.network import Network
 from sangbo.report import energy_table, run_energy
 from sangbo.tasks.language import Sampling
+from sangbo.tasks.speculate import Record
 
 PROMPT = "Why is the sky blue? Answer in two sentences."
 
@@ -32,6 +33,7 @@ def run(
     top_p: Annotated[float, typer.Option(help="Draw among the likeliest up to this share.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the drawing.")] = 0,
     chip: Annotated[list[str] | None, typer.Option(help="Chips to price on; four.")] = None,
+    guesses: GuessesFlag = None,
     json: JsonFlag = False,
 ) -> None:
     """Answer a prompt, then print what the answer cost on each chip."""
@@ -39,12 +41,17 @@ def run(
     wanted = [chips.load(name) for name in chip or CHIPS]
     with progress_bars() as progress:
         network = open_network(source_or_folder, progress)
-    ledger, pieces = network.engine.ledger(), []
+    ledger, record, pieces = network.engine.ledger(), Record(), []
     start = time.perf_counter()
     stopped = False
     try:
         for piece in network.stream(
-            prompt, max_tokens=max_tokens, sampling=sampling, ledger=ledger
+            prompt,
+            max_tokens=max_tokens,
+            sampling=sampling,
+            ledger=ledger,
+            guesses=guesses,
+            record=record,
         ):
             pieces.append(piece)
             if not json:
@@ -65,6 +72,7 @@ def run(
                 "stopped": stopped,
                 "energy": run_energy(prices),
             }
+            | ({} if guesses is None else {"guesses": {"by": guesses, **record.to_dict()}})
         )
         return
     stdout.print("\n")
@@ -75,6 +83,12 @@ def run(
         "prompt included",
         highlight=False,
     )
+    if guesses is not None:
+        stdout.print(
+            f"{record.kept} of {record.guesses} guesses kept, "
+            f"{record.tokens_per_run:.2f} tokens for each reading of the weights",
+            highlight=False,
+        )
     if prices:
         stdout.print(energy_table(prices, baselines=False))
         if chip is None:

@@ -8,8 +8,17 @@ from typing import Annotated
 import typer
 
 from sangbo.agreement import CODES, RATE_STEPS, chosen, contenders
+from sangbo.big_little import compare
 from sangbo.certificate import CERTIFICATE_FILE, DEFAULT_ALLOWED, Certificate, write_certificate
-from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stderr, stdout
+from sangbo.cli.output import (
+    GuessesFlag,
+    JsonFlag,
+    print_json,
+    progress_bars,
+    read_text,
+    stderr,
+    stdout,
+)
 from sangbo.network import load
 from sangbo.recheck import Recheck, read_certificate, recheck
 from sangbo.sources import open_source
@@ -55,13 +64,14 @@ def verify(
             show_default="native 512, temporal 64",
         ),
     ] = None,
+    guesses: GuessesFlag = None,
     against: Annotated[
         Path | None, typer.Option(help="A certificate to check again; nothing is written.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare a converted network with its original, and its engines with each other."""
-    settings = (tokens, allowed, output, engine, code, rate_steps, engine_tokens)
+    settings = (tokens, allowed, output, engine, code, rate_steps, engine_tokens, guesses)
     if against is not None and any(s is not None for s in settings):
         raise typer.BadParameter("--against takes its settings from the certificate")
     document = None if against is None else read_certificate(against)
@@ -83,15 +93,22 @@ def verify(
                 engines=engines,
                 progress=progress,
             )
+        compared = None if guesses is None else compare(network, guesses, progress=progress)
     certificate = result.certificate if isinstance(result, Recheck) else result
     if isinstance(result, Certificate):
         write_certificate(result, output or folder / CERTIFICATE_FILE)
     if json:
-        print_json(result.to_dict())
+        about = {} if compared is None else {"guesses": compared.to_dict()}
+        print_json(result.to_dict() | about)
     else:
         stdout.print(certificate.to_markdown(), highlight=False, soft_wrap=True, markup=False)
         if isinstance(result, Recheck):
             stdout.print(str(result), highlight=False, soft_wrap=True, markup=False)
+        if compared is not None:
+            stdout.print(str(compared), highlight=False, soft_wrap=True)
+    if compared is not None and compared.different:
+        stderr.print(f"expected 0 tokens to differ with guesses, found {compared.different}")
+        raise typer.Exit(1)
     if not result.passed:
         stderr.print("The certificate does not hold.")
         for line in certificate.failures():

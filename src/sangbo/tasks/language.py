@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sangbo.engines.base import Cache, Engine, Index, Real, Segment
+from sangbo.engines.base import Array, Cache, Engine, Index, Real, Segment
 from sangbo.engines.reading import Part, Reading
 from sangbo.errors import EngineError, SangboError
 from sangbo.ledger import Ledger
@@ -22,6 +22,8 @@ BLOCK_ROWS = 64
 """Rows that run at once where all values of a network are kept."""
 
 C = TypeVar("C", bound=Cache)
+Heard: TypeAlias = Callable[[Sequence[int] | Index, Mapping[str, Array]], None]
+"""Called with tokens that were read and all outputs of the run that read them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,15 @@ class Reader(Generic[C]):
         self.cache = engine.cache(context)
         self.ledger = ledger
 
-    def read(self, tokens: Sequence[int] | Index, *, every: bool = False) -> Real:
+    def read(
+        self, tokens: Sequence[int] | Index, *, every: bool = False, heard: Heard | None = None
+    ) -> Real:
         """Read ``tokens``; return the logits after the last, or after every one of them.
+
+        Args:
+            tokens: at least one.
+            every: whether the logits after every token are wanted.
+            heard: told of the tokens of each run and of all its outputs.
 
         Returns:
             (1, vocabulary), or (tokens, vocabulary) with ``every``.
@@ -72,16 +81,22 @@ class Reader(Generic[C]):
             raise EngineError("expected at least one token, found none")
         parts = []
         for start in range(0, len(tokens), PREFILL_ROWS):
-            block = np.asarray(tokens[start : start + PREFILL_ROWS], np.int32)
-            rows = np.arange(len(block), dtype=np.int32)
-            inputs = {
-                "tokens": block,
-                "positions": rows + np.int32(self.cache.length),
-                "selected": rows if every else rows[-1:],
-            }
-            segment = Segment(self.cache, len(block))
-            parts.append(self.engine.run(inputs, [segment], ledger=self.ledger)["logits"])
+            block = tokens[start : start + PREFILL_ROWS]
+            outputs = self.run(block, every=every)
+            parts.append(outputs["logits"])
+            if heard is not None:
+                heard(block, outputs)
         return np.concatenate(parts) if every else parts[-1]
+
+    def run(self, tokens: Sequence[int] | Index, *, every: bool = False) -> dict[str, Array]:
+        """All outputs of one run that reads ``tokens``; see `read`."""
+        rows = np.arange(len(tokens), dtype=np.int32)
+        inputs = {
+            "tokens": np.asarray(tokens, np.int32),
+            "positions": rows + np.int32(self.cache.length),
+            "selected": rows if every else rows[-1:],
+        }
+        return self.engine.run(inputs, [Segment(self.cache, len(rows))], ledger=self.ledger)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +153,16 @@ def draw(logits: Real, sampling: Sampling, generator: np.random.Generator) -> in
     return int(generator.choice(len(probabilities), p=probabilities))
 
 
+def check_prompt(prompt: Sequence[int], context: int) -> None:
+    """Raise `SangboError` where ``prompt`` is empty or fills the context."""
+    if not prompt:
+        raise SangboError("expected a prompt of at least one token, found an empty one")
+    if len(prompt) >= context:
+        raise SangboError(
+            f"expected a prompt shorter than the context of {context} tokens, found {len(prompt)}"
+        )
+
+
 def generate(
     engine: Engine[C],
     prompt: Sequence[int],
@@ -153,12 +178,7 @@ def generate(
     Raises:
         SangboError: where the prompt is empty or fills the context.
     """
-    if not prompt:
-        raise SangboError("expected a prompt of at least one token, found an empty one")
-    if len(prompt) >= context:
-        raise SangboError(
-            f"expected a prompt shorter than the context of {context} tokens, found {len(prompt)}"
-        )
+    check_prompt(prompt, context)
     sampling = sampling or Sampling()
     generator = np.random.default_rng(sampling.seed)
     sequence = Reader(engine, min(context, len(prompt) + max_tokens), ledger)
