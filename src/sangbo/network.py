@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sangbo import chips, graph
+from sangbo import chips, compress, graph
+from sangbo.compress import COMPRESSED_FILE, Compressed
 from sangbo.engines import Engine, fastest
 from sangbo.errors import LedgerError, SangboError
 from sangbo.extras import need
@@ -38,6 +39,7 @@ class Network:
         counted: the ledger of a run over calibration text, if it is in memory; see `ledger`.
         conversion: settings, origin and summary of the conversion; JSON values.
         folder: where it was loaded from.
+        compressed: tensors of the graph that its folder holds compressed, by name.
 
     >>> import sangbo                                              # doctest: +SKIP
     >>> network = sangbo.load("build/models/smollm2-135m-instruct")  # doctest: +SKIP
@@ -49,6 +51,7 @@ class Network:
     counted: Ledger | None = None
     conversion: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    compressed: Mapping[str, Compressed] = field(default_factory=dict)
 
     @cached_property
     def engine(self) -> Engine[Any]:
@@ -189,7 +192,8 @@ class Network:
 
     def save(self, folder: Path) -> None:
         """Write everything into the existing ``folder``."""
-        graph.save(self.graph, folder)
+        graph.save(self.graph, folder, self.compressed)
+        compress.save(self.compressed, folder)
         if self.tokenizer is not None:
             self.tokenizer.save(folder)
         (folder / LEDGER_FILE).write_text(self.ledger.dumps() + "\n", encoding="utf-8")
@@ -212,7 +216,8 @@ def load(folder: str | Path) -> Network:
         SangboError: where a file is missing or broken; the message names it.
     """
     folder = Path(folder)
-    loaded = graph.load(folder)
+    compressed = compress.load(folder)
+    loaded = graph.load(folder, compress.decode(compressed, folder / COMPRESSED_FILE))
     loaded.check_finite()
     if not loaded.complementary:
         raise SangboError(f"expected a complementary network in {folder}, found a float one")
@@ -222,6 +227,7 @@ def load(folder: str | Path) -> Network:
         Tokenizer.load(folder) if has_text else None,
         conversion=_conversion(folder / CONVERSION_FILE),
         folder=folder,
+        compressed=compressed,
     )
 
 

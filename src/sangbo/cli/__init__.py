@@ -15,6 +15,7 @@ from sangbo.cli import (
     bench,
     chips,
     convert,
+    cores,
     inspect,
     limits,
     models,
@@ -52,6 +53,7 @@ app.command("detect-voice")(tasks.detect_voice)
 app.command("draw")(tasks.draw)
 app.command("zoo")(zoo.zoo)
 app.command("price")(price.price)
+app.command("cores")(cores.cores)
 app.command("waterfall")(waterfall.waterfall)
 app.command("bench")(bench.bench)
 app.command("chips")(chips.chips)

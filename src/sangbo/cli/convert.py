@@ -29,6 +29,13 @@ def convert(
         int | None,
         typer.Option(help="8 per channel, or 4 in groups of 32; else as the source holds them."),
     ] = None,
+    generated: Annotated[
+        float | None,
+        typer.Option(help="Make weights again from seeds of a generator: 2 to 5 bits per weight."),
+    ] = None,
+    coded: Annotated[
+        bool, typer.Option("--coded", help="Entropy-code what is stored, without loss.")
+    ] = False,
     levels: Annotated[int | None, typer.Option(help="Largest level that is sent.")] = None,
     cache_bits: Annotated[int, typer.Option(help="8 or 16 for a cached key or value.")] = 16,
     code: Annotated[str, typer.Option(help="Spike code: rate, radix, csd, graded.")] = "csd",
@@ -52,6 +59,8 @@ def convert(
     """Convert a network and write it to a folder."""
     settings = Settings(
         weight_bits=weight_bits,
+        generated=generated,
+        coded=coded,
         levels=levels,
         cache_bits=cache_bits,
         code=code,

@@ -48,7 +48,7 @@ def price(
     found = [chips.load(name) for name in chip or chips.names()]
     wanted = splits.named(split or [network.split])
     code = codes.code(code or network.code).name
-    size = _tile(tile)
+    size = tile_size(tile)
     compared = None
     with progress_bars() as progress:
         if wanted == ["value"]:
@@ -132,7 +132,8 @@ def _batches(
     return {n: by for n, by in by_chip.items() if any(p.energy for p in by[batch])}
 
 
-def _tile(size: str) -> tuple[int, int]:
+def tile_size(size: str) -> tuple[int, int]:
+    """Rows and channels of a tile; raises `PriceError` unless it is like 16x64."""
     found = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", size)
     if found is None:
         raise PriceError(f"expected a tile as ROWSxCHANNELS, such as {_TILE}, found {size!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from sangbo import codes, graph
 from sangbo._version import __version__
+from sangbo.compress import Coded, Compressed
 from sangbo.convert.allocate import Choice, frontier, point
 from sangbo.convert.budget import Budget
 from sangbo.convert.correct import corrected
@@ -95,7 +96,10 @@ def convert(
         "thresholds": thresholds_record(candidates, choices),
         "measured": measured.to_dict(),
     }
-    network = Network(converted, opened.tokenizer, ledger, record)
+    compressed: dict[str, Compressed] = {**prepared.generated}
+    if settings.coded:
+        compressed |= code_tensors(converted, compressed, progress)
+    network = Network(converted, opened.tokenizer, ledger, record, compressed=compressed)
     if folder is None:
         return network
     target = Path(folder)
@@ -103,6 +107,19 @@ def convert(
         progress("writing", 0.0)
         network.save(new)
     return replace(network, folder=target)
+
+
+def code_tensors(
+    converted: Graph, beside: Mapping[str, Compressed], progress: Progress
+) -> dict[str, Coded]:
+    """The codes of all tensors that get smaller by it and are not compressed already."""
+    found = {}
+    for step, (name, tensor) in enumerate(converted.tensors.items()):
+        progress("coding weights", step / len(converted.tensors))
+        code = None if name in beside else Coded.of(tensor)
+        if code is not None:
+            found[name] = code
+    return found
 
 
 def count(converted: Graph, readings: Sequence[Reading], progress: Progress) -> Ledger:

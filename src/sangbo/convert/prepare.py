@@ -9,10 +9,12 @@ import numpy as np
 
 from sangbo import chips, codes
 from sangbo._version import __version__
+from sangbo.compress import Generated, Recipe
 from sangbo.convert.allocate import Choice, Prices, allocate
 from sangbo.convert.budget import Budget
 from sangbo.convert.centre import centre, measure_centres
 from sangbo.convert.equalise import equalise, find_seams
+from sangbo.convert.generate import generate_weights
 from sangbo.convert.provisional import provisional
 from sangbo.convert.rewrite import complementary
 from sangbo.convert.rounding import refine
@@ -23,7 +25,7 @@ from sangbo.convert.weights import kept, quantise, tables
 from sangbo.engines import Native, Reading, Reference, fastest
 from sangbo.engines.base import Real
 from sangbo.errors import ConversionError
-from sangbo.graph import Graph
+from sangbo.graph import Graph, Linear
 from sangbo.progress import Progress, silent
 from sangbo.sources import Grid, Source
 from sangbo.tasks import Task, task_of
@@ -41,6 +43,7 @@ class Prepared:
         settings: how.
         balanced: the float graph, equalised where that is possible, and centred.
         grids: of the values tensor of every weight.
+        generated: what those grids' integers are generated from, where they are.
         readings: what was calibrated on.
         unseen: readings that nothing is fitted to.
         candidates: thresholds of every neuron layer, and what each would do.
@@ -50,6 +53,7 @@ class Prepared:
     settings: Settings
     balanced: Graph
     grids: Mapping[str, Grid]
+    generated: Mapping[str, Generated]
     readings: Sequence[Reading]
     unseen: Sequence[Reading]
     candidates: Sequence[Candidates]
@@ -93,16 +97,25 @@ def prepare(
     readings, unseen = calibrated(opened, settings, calibration, progress, task)
     held = kept(settings.weight_bits, opened.grids)
     balanced = original
-    if not held:
+    if not held and settings.generated is None:
         balanced = equalise(original, largest_values(original, readings, progress))
     balanced = centre(balanced, measure_centres(balanced, readings, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
+    generated: dict[str, Generated] = {}
+    if settings.generated is not None:
+        recipe = Recipe(round(4 * settings.generated))
+        recipes = {o.weight.values: recipe for o in balanced.operations if isinstance(o, Linear)}
+        made, generated = generate_weights(balanced, recipes, readings, progress)
+        grids |= made
+        held |= made.keys()
     if settings.second_order:
         grids = refine(balanced, grids, held | tables(balanced), readings, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
     code = codes.code(settings.code)
     candidates = measure(balanced, sites, readings, code, progress, task)
-    return Prepared(settings, balanced, grids, readings, unseen, candidates, prices(settings))
+    return Prepared(
+        settings, balanced, grids, generated, readings, unseen, candidates, prices(settings)
+    )
 
 
 def largest_values(

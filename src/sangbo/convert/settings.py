@@ -17,6 +17,9 @@ class Settings:
     Attributes:
         weight_bits: 8 (int8 per output channel) or 4 (groups of 32; a file's own grid is kept).
             None keeps every grid that the file holds, to the bit, and gives 8 bits to the rest.
+        generated: bits per weight, 2 to 5 in quarters, of weights that a generator makes again from
+            seeds (see `sangbo.compress.generated`); None for weights that are stored.
+        coded: whether stored integers and scales are entropy-coded in the folder, without loss.
         budget: what thresholds may spend: ``perplexity=0.2%`` (what turning values into levels
             may add, by prediction), ``spikes=1.2`` (per value that weights read; with
             ``,dense=5%`` beside so many values on the dense side), or ``energy=50uJ`` (of
@@ -35,6 +38,8 @@ class Settings:
     """
 
     weight_bits: int | None = None
+    generated: float | None = None
+    coded: bool = False
     budget: str = str(budget.DEFAULT)
     second_order: bool = True
     levels: int | None = None
@@ -52,6 +57,15 @@ class Settings:
         budget.Budget.parse(self.budget)
         if self.weight_bits not in (None, 4, 8):
             raise ConversionError(f"expected weights of 4 or 8 bits, found {self.weight_bits}")
+        if self.generated is not None and (
+            self.weight_bits is not None
+            or not 2 <= self.generated <= 5
+            or not (4 * self.generated).is_integer()
+        ):
+            raise ConversionError(
+                "expected generated weights of 2 to 5 bits in quarters, and no other weight bits, "
+                f"found {self.generated}"
+            )
         if self.cache_bits not in (8, 16):
             raise ConversionError(
                 f"expected cached levels of 8 or 16 bits, found {self.cache_bits}"

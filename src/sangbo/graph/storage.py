@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from sangbo.errors import GraphError
-from sangbo.graph.graph import Graph
+from sangbo.graph.graph import Graph, Tensors
 from sangbo.graph.operations import OPERATIONS, Operation
 from sangbo.graph.types import ValueType
 from sangbo.graph.weight import Weight
@@ -26,8 +26,8 @@ WEIGHTS_FILE = "weights.safetensors"
 LARGEST_GRAPH_FILE = 64 * 2**20
 
 
-def save(graph: Graph, folder: Path) -> None:
-    """Write ``graph`` into the existing ``folder``."""
+def save(graph: Graph, folder: Path, beside: Collection[str] = ()) -> None:
+    """Write ``graph`` into the existing ``folder``, but for the tensors that lie ``beside`` it."""
     document = {
         "format": FORMAT,
         "name": graph.name,
@@ -37,13 +37,17 @@ def save(graph: Graph, folder: Path) -> None:
         "metadata": dict(graph.metadata),
     }
     (folder / GRAPH_FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    tensors = {n: np.asarray(t, order="C") for n, t in graph.tensors.items()}
+    tensors = {n: np.asarray(t, order="C") for n, t in graph.tensors.items() if n not in beside}
     save_file(tensors, folder / WEIGHTS_FILE)
     (folder / WEIGHTS_FILE).chmod(0o644)  # the library lets nobody else read it
 
 
-def load(folder: Path) -> Graph:
+def load(folder: Path, beside: Tensors | None = None) -> Graph:
     """Read and check the graph in ``folder``; its tensors stay on disk until they are used.
+
+    Args:
+        folder: what `save` wrote into.
+        beside: the tensors that lay beside it.
 
     Raises:
         GraphError: where a file is missing, broken or of another format, or the graph does not
@@ -58,7 +62,7 @@ def load(folder: Path) -> Graph:
             inputs={n: _value_type(t) for n, t in document["inputs"].items()},
             operations=tuple(_decode(o) for o in document["operations"]),
             outputs=tuple(_expect(n, str, "outputs") for n in document["outputs"]),
-            tensors=map_tensors(folder / WEIGHTS_FILE),
+            tensors={**map_tensors(folder / WEIGHTS_FILE), **(beside or {})},
             metadata=_expect(document["metadata"], dict, "metadata"),
         )
     except KeyError as error:

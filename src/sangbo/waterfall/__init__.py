@@ -18,11 +18,11 @@ from sangbo.verify import CONTEXT, original_of
 from sangbo.waterfall.core import switching_core
 from sangbo.waterfall.dense import begin
 from sangbo.waterfall.step import Costs, Invention, Step, Subject
-from sangbo.waterfall.weights import held_weights
+from sangbo.waterfall.weights import coded_weights, held_weights
 
 __all__ = ["INVENTIONS", "Costs", "Invention", "Step", "Subject", "Waterfall", "waterfall"]
 
-INVENTIONS: tuple[Invention, ...] = (held_weights, switching_core)
+INVENTIONS: tuple[Invention, ...] = (held_weights, coded_weights, switching_core)
 """In the order in which they are added. Each is left out where a folder does not have it."""
 
 EVIDENCE = ("exact_speculation", "lossless_big_little")

@@ -1,0 +1,7 @@
+#include "search.hpp"
+
+namespace sangbo::compress::portable {
+
+#include "search.inl"
+
+}  // namespace sangbo::compress::portable
