@@ -67,7 +67,21 @@ class Network:
         every: int,
         gain: float,
         goal: float,
+        loss: float,
+        scaled_loss: bool,
     ) -> None: ...
+    def reward(
+        self,
+        projection: int,
+        step: float,
+        tau: float,
+        every: int,
+        least: float,
+        largest: float,
+    ) -> None: ...
+    def level(self, projection: int, level: float) -> None: ...
+    def marks(self, projection: int) -> NDArray[np.float32]: ...
+    def keep(self, projection: int, kept: NDArray[np.uint8]) -> None: ...
     def short_term(
         self, projection: int, step: float, use: float, recovery: float, facilitation: float
     ) -> None: ...

@@ -20,6 +20,8 @@ namespace {
 
 #include "plasticity.inl"
 
+#include "reward.inl"
+
 #include "neurons.inl"
 
 }  // namespace
@@ -33,6 +35,8 @@ const Kernels kAvx2 = {"avx2",
                        deliver_wide,
                        deliver_integers,
                        deliver_plastic,
-                       sweep};
+                       sweep,
+                       deliver_rewarded,
+                       pay};
 
 }  // namespace sangbo::dynamics

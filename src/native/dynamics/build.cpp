@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <optional>
 
@@ -299,6 +300,9 @@ void Network::fill(std::uint32_t index) {
       p.history.emplace_back(shards_[shards[k]].count, p.longest);
       p.sources.back().counts.resize(shards_[shards[k]].count);
     }
+    if (p.reward) {
+      p.marks.emplace_back(p.rows[k].begins.back());
+    }
   }
 }
 
@@ -355,6 +359,60 @@ std::vector<Synapse> Network::synapses(std::uint32_t index) const {
                    : static_cast<float>(static_cast<std::int32_t>(word) >> bits.where()) * p.unit;
         found.push_back({source, shards_[post.shards[k]].first + (where & targets), weight,
                          phase * bits.steps() + (where >> bits.target) + 1});
+      }
+    }
+  }
+  return found;
+}
+
+void Network::keep(std::uint32_t index, std::span<const std::uint8_t> kept) {
+  settle();
+  Projection& p = projections_[index];
+  if (kept.size() != p.synapses) {
+    throw Error("expected to hear of " + std::to_string(p.synapses) + " synapses, found " +
+                std::to_string(kept.size()));
+  }
+  const std::size_t bytes = synapse_bytes(p.storage);
+  std::vector<std::uint32_t> begin(p.rows.size(), 0);  // of the next row, before
+  std::vector<std::uint32_t> end(p.rows.size(), 0);    // of what is kept
+  std::size_t seen = 0;
+  for (std::uint32_t source = 0; source < populations_[p.pre].size; ++source) {
+    for (std::size_t k = 0; k < p.rows.size(); ++k) {
+      Rows& rows = p.rows[k];
+      for (std::uint32_t phase = 0; phase < rows.phases; ++phase) {
+        std::uint32_t& stop = rows.begins[rows.row(source, phase) + 1];
+        for (; begin[k] < stop; ++begin[k]) {
+          if (kept[seen++] == 0) {
+            continue;
+          }
+          std::memcpy(rows.synapses + end[k] * bytes, rows.synapses + begin[k] * bytes, bytes);
+          if (p.reward) {
+            p.marks[k].values.as<float>()[end[k]] = p.marks[k].values.as<float>()[begin[k]];
+            p.marks[k].steps.as<std::uint32_t>()[end[k]] =
+                p.marks[k].steps.as<std::uint32_t>()[begin[k]];
+          }
+          ++end[k];
+        }
+        stop = end[k];
+      }
+    }
+  }
+  p.synapses = 0;
+  for (const std::uint32_t rest : end) {
+    p.synapses += rest;
+  }
+}
+
+std::vector<float> Network::marks(std::uint32_t index) {
+  settle();
+  const Projection& p = projections_[index];
+  std::vector<float> found;
+  for (std::uint32_t source = 0; source < populations_[p.pre].size && p.reward; ++source) {
+    for (std::size_t k = 0; k < p.rows.size(); ++k) {
+      for (std::uint32_t i = p.rows[k].begins[source]; i < p.rows[k].begins[source + 1]; ++i) {
+        const std::uint32_t since = p.marks[k].steps.as<std::uint32_t>()[i];
+        found.push_back(p.marks[k].values.as<float>()[i] *
+                        p.reward->fade(static_cast<std::uint32_t>(step_) - since));
       }
     }
   }

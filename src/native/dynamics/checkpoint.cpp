@@ -85,7 +85,8 @@ void Network::set_sent(std::uint32_t population, const std::vector<std::uint64_t
   }
 }
 
-// Weights by source and target, then traces of sources, then what is known of targets.
+// Weights by source and target, then marks and the modulator, traces of sources, and what is known
+// of targets.
 std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
   settle();
   const Projection& p = projections_[index];
@@ -118,6 +119,18 @@ std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
         put(words, rows.wide()[i].weight);
       }
     }
+  }
+  for (std::uint32_t source = 0; p.reward && source < sources; ++source) {
+    for (std::size_t k = 0; k < p.rows.size(); ++k) {
+      for (std::uint32_t i = p.rows[k].begins[source]; i < p.rows[k].begins[source + 1]; ++i) {
+        put(words, p.marks[k].values.as<float>()[i]);
+        put(words, p.marks[k].steps.as<std::uint32_t>()[i]);
+      }
+    }
+  }
+  if (p.reward) {
+    put(words, p.level);
+    put(words, p.sum);
   }
   for (const Sources::Source& source : p.sources.front().of) {
     put(words, source);
@@ -165,6 +178,18 @@ void Network::set_plasticity(std::uint32_t index, const std::vector<std::uint32_
         take(words, at, rows.wide()[i].weight);
       }
     }
+  }
+  for (std::uint32_t source = 0; p.reward && source < sources; ++source) {
+    for (std::size_t k = 0; k < p.rows.size(); ++k) {
+      for (std::uint32_t i = p.rows[k].begins[source]; i < p.rows[k].begins[source + 1]; ++i) {
+        take(words, at, p.marks[k].values.as<float>()[i]);
+        take(words, at, p.marks[k].steps.as<std::uint32_t>()[i]);
+      }
+    }
+  }
+  if (p.reward) {
+    take(words, at, p.level);
+    take(words, at, p.sum);
   }
   const std::size_t first = at;
   for (Sources& part : p.sources) {

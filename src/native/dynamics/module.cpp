@@ -189,7 +189,7 @@ NB_MODULE(_dynamics, module) {
       .def("stdp",
            [](Network& n, std::uint32_t projection, double step, const std::array<double, 4>& taus,
               const std::array<float, 4>& changes, float largest, const std::array<bool, 2>& scaled,
-              std::uint32_t every, float gain, float goal) {
+              std::uint32_t every, float gain, float goal, float loss, bool scaled_loss) {
              using sangbo::dynamics::Decay;
              n.projection(projection).stdp = sangbo::dynamics::Stdp{Decay(step, taus[0]),
                                                                     Decay(step, taus[1]),
@@ -202,6 +202,8 @@ NB_MODULE(_dynamics, module) {
                                                                     largest,
                                                                     scaled[0],
                                                                     scaled[1],
+                                                                    loss,
+                                                                    scaled_loss,
                                                                     every,
                                                                     gain,
                                                                     goal};
@@ -255,6 +257,19 @@ NB_MODULE(_dynamics, module) {
                }
              }
              return std::pair(given(std::move(sources)), given(std::move(targets)));
+           })
+      .def("reward",
+           [](Network& n, std::uint32_t projection, double step, double tau, std::uint32_t every,
+              float least, float largest) {
+             n.projection(projection).reward = sangbo::dynamics::Reward{
+                 sangbo::dynamics::Decay(step, tau), every, least, largest};
+           })
+      .def("level", [](Network& n, std::uint32_t projection,
+                       float level) { n.projection(projection).level = level; })
+      .def("marks", [](Network& n, std::uint32_t projection) { return given(n.marks(projection)); })
+      .def("keep",
+           [](Network& n, std::uint32_t projection, const Given<std::uint8_t>& kept) {
+             n.keep(projection, {kept.data(), kept.shape(0)});
            })
       .def("short_term",
            [](Network& n, std::uint32_t projection, double step, double use, double recovery,

@@ -251,6 +251,11 @@ bool Network::collect() {
       }
     }
   }
+  for (Projection& p : projections_) {
+    if (p.reward && step_ > 0) {
+      p.sum = ((step_ - 1) % p.reward->every == 0 ? 0.0F : p.sum) + p.level;
+    }
+  }
   return bad_.load(std::memory_order_relaxed) != ~0U ||
          crowded_.load(std::memory_order_relaxed) != ~0U;
 }
@@ -290,11 +295,17 @@ void Network::remember(Shard& shard) {
   }
 }
 
-// Brings the weights of one shard of a projection up to date.
-void Network::sweep(Projection& p, std::size_t k) {
+// Brings the weights of one shard of a projection up to date; those that a modulator changes gain
+// `reward` times their marks.
+void Network::sweep(Projection& p, std::size_t k, float reward) {
   const auto now = static_cast<std::uint32_t>(step_);
-  kernels_.sweep(
-      {p.rows[k], {}, populations_[p.post].bits, now, *p.stdp, p.history[k], p.sources[k]});
+  const Plastic all{p.rows[k],    {},          populations_[p.post].bits, now, *p.stdp,
+                    p.history[k], p.sources[k]};
+  if (p.reward) {
+    kernels_.pay({all, *p.reward, p.marks[k]}, reward);
+  } else {
+    kernels_.sweep(all);
+  }
   p.history[k].swept(now);
 }
 
@@ -322,6 +333,9 @@ void Network::deliver(Shard& shard) {
     const std::uint64_t steps = populations_[shard.population].bits.steps();
     for (std::uint32_t phase = 0; phase < p.phases && phase * steps <= step_; ++phase) {
       deliver(shard, p, phase);
+    }
+    if (p.reward && step_ > 0 && step_ % p.reward->every == 0 && p.sum != 0.0F) {
+      sweep(p, place(shard), p.sum);
     }
   }
 }
@@ -352,8 +366,9 @@ void Network::deliver(Shard& shard, Projection& p, std::uint32_t phase) {
   const auto now = static_cast<std::uint32_t>(step_);
   Rows& rows = p.rows[k];
   if (p.stdp) {
-    rows.events += kernels_.deliver_plastic(
-        {rows, spikes, post.bits, now, *p.stdp, p.history[k], p.sources[k]}, ring.at);
+    const Plastic fired{rows, spikes, post.bits, now, *p.stdp, p.history[k], p.sources[k]};
+    rows.events += p.reward ? kernels_.deliver_rewarded({fired, *p.reward, p.marks[k]}, ring.at)
+                            : kernels_.deliver_plastic(fired, ring.at);
     return;
   }
   Delivery delivery{rows, phase, spikes, nullptr, post.bits, step_, p.unit, p.shift};

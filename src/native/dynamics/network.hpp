@@ -94,12 +94,16 @@ struct Projection {
   float largest;
   int shift;  // of integer weights
   std::optional<Stdp> stdp;
+  std::optional<Reward> reward;  // beside `stdp`
   std::optional<ShortTerm> short_term;
   std::optional<LearningRule> learning;
   std::int16_t tag = 0;          // of learning synapses, at the start
   std::vector<Rows> rows;        // of each shard of `post`
   std::vector<Sources> sources;  // the same, where synapses are plastic
   std::vector<History> history;  // the same, of targets
+  std::vector<Marks> marks;      // the same, where a modulator changes them
+  float level = 0;               // of the modulator
+  float sum = 0;                 // of its levels in the steps since weights changed
   std::vector<Learned> learned;  // the same, of both sides of Loihi's learning synapses
   std::uint64_t synapses = 0;
   std::uint32_t phases = 1;  // of delays, see synapses.hpp
@@ -138,6 +142,8 @@ class Network {
 
   // --- running ---
   void run(std::uint64_t steps);
+  // Keeps the synapses for which `kept` holds, in the order of synapses().
+  void keep(std::uint32_t projection, std::span<const std::uint8_t> kept);
   // Brings all plastic weights up to date.
   void settle();
 
@@ -160,6 +166,8 @@ class Network {
   [[nodiscard]] Population& at(std::uint32_t population) { return populations_[population]; }
   [[nodiscard]] Projection& projection(std::uint32_t index) { return projections_[index]; }
   [[nodiscard]] std::vector<Synapse> synapses(std::uint32_t projection) const;
+  // What they are marked with now, in the order of synapses().
+  [[nodiscard]] std::vector<float> marks(std::uint32_t projection);
   // Synapses that spikes have crossed so far.
   [[nodiscard]] std::uint64_t events(std::uint32_t projection) const;
 
@@ -174,7 +182,7 @@ class Network {
   void list(Shard& shard, std::uint64_t step);
   void advance(Shard& shard);
   void remember(Shard& shard);
-  void sweep(Projection& projection, std::size_t shard);
+  void sweep(Projection& projection, std::size_t shard, float reward = 0);
   void deliver(Shard& shard);
   void deliver(Shard& shard, Projection& projection, std::uint32_t phase);
   void adapt(Shard& shard, Projection& projection);

@@ -59,6 +59,7 @@ struct PoissonDrive {
 
 struct Delivery;
 struct Plastic;
+struct Rewarded;
 
 // Everything that is compiled once for each instruction set.
 struct Kernels {
@@ -76,6 +77,10 @@ struct Kernels {
   std::uint64_t (*deliver_plastic)(const Plastic& plastic, float* ring);
   // Brings all rows up to date.
   void (*sweep)(const Plastic& plastic);
+  // The same of synapses that a modulator changes.
+  std::uint64_t (*deliver_rewarded)(const Rewarded& rewarded, float* ring);
+  // Brings all marks up to date, and adds `amount` times the mark to each weight.
+  void (*pay)(const Rewarded& rewarded, float amount);
 };
 
 extern const Kernels kPortable;

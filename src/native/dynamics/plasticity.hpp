@@ -44,10 +44,21 @@ struct Stdp {
   float largest;  // weights stay within 0 … largest
   bool scaled_rise;
   bool scaled_fall;
+  float loss;  // by a target's spike, whatever its sources did
+  bool scaled_loss;
   // Homeostatic scaling: every so many steps weights are multiplied by 1 + gain·(goal − spikes).
   std::uint32_t every;  // 0: never
   float gain;
   float goal;  // spikes of a target in that time
+};
+
+// Pairs of spikes mark a synapse, and a modulator turns marks into weights: eligibility traces
+// (Izhikevich 2007). `Stdp` says what pairs do to a mark; its bounds and scaling are not used.
+struct Reward {
+  Decay fade;           // of marks
+  std::uint32_t every;  // steps between changes of weights
+  float least;
+  float largest;
 };
 
 // Tsodyks, Uziel and Markram (2000): the share of a weight that a spike brings.
@@ -109,6 +120,25 @@ struct Plastic {
   const Stdp& rule;
   const History& history;
   Sources& sources;
+};
+
+// The marks of the synapses of one shard, in the order of its rows: the value after the last spike
+// of either side that reached the synapse, and the step of that spike. It does not matter when a
+// mark is brought up to date, not even to rounding.
+struct Marks {
+  Buffer values;
+  Buffer steps;
+
+  Marks() = default;
+  explicit Marks(std::size_t synapses)
+      : values(synapses * sizeof(float)), steps(synapses * sizeof(std::uint32_t)) {}
+};
+
+// Some synapses that a modulator changes.
+struct Rewarded {
+  const Plastic& plastic;
+  const Reward& reward;
+  Marks& marks;
 };
 
 // Multiplies all weights by what homeostasis asks of each target; all must be up to date.

@@ -66,7 +66,8 @@ class Learning {
         to_(static_cast<std::int32_t>(p.now)),
         last_(static_cast<std::int32_t>(source.last)),
         trace_(source.trace),
-        slow_(p.rule.slow_rise != 0.0F) {}
+        slow_(p.rule.slow_rise != 0.0F),
+        silent_(source.last == 0 && p.rule.loss == 0.0F) {}
 
   // Where each synapse's target has its history, in words, and its delay.
   void look(Natural where) {
@@ -75,8 +76,10 @@ class Learning {
     delay_ = as<Whole>(where >> bits.target) + 1;
   }
 
-  // Applies what the targets' spikes do that reach the synapses after step `from` and up to `to`.
-  Real risen(Real weight) const {
+  // Calls change(live, reached, by) for the targets' spikes that reach the synapses after step
+  // `from` and up to `to`, in order: which synapses, when, and what the source's trace brings.
+  template <class Change>
+  void each_reached(const Change& change) const {
     Whole reached[History::kKept];
     std::uint32_t count = 0;
     while (count < History::kKept) {
@@ -86,7 +89,7 @@ class Learning {
       }
       ++count;
     }
-    while (last_ != 0 && count > 0) {
+    while (!silent_ && count > 0) {
       --count;
       const Mask live = (reached[count] > from_) & (reached[count] <= to_);
       const Whole passed = live ? reached[count] - last_ : Whole{};
@@ -94,17 +97,29 @@ class Learning {
       if (slow_) {
         by += as<Real>(word(count, History::kSlow)) * p_.rule.slow_rise;
       }
-      by = by * (decayed(p_.rule.plus, passed) * trace_);
-      if (p_.rule.scaled_rise) {
-        by = by * (1.0F - weight / p_.rule.largest);
-      }
-      weight = live ? least(weight + by, all(p_.rule.largest)) : weight;
+      change(live, reached[count], by * (decayed(p_.rule.plus, passed) * trace_));
     }
+  }
+
+  Real risen(Real weight) const {
+    const Stdp& rule = p_.rule;
+    each_reached([&](Mask live, Whole, Real by) {
+      if (rule.scaled_rise) {
+        by = by * (1.0F - weight / rule.largest);
+      }
+      Real changed = weight + by;
+      if (rule.loss != 0.0F) {
+        changed =
+            changed - (rule.scaled_loss ? weight * (rule.loss / rule.largest) : all(rule.loss));
+        changed = most(changed, Real{});
+      }
+      weight = live ? least(changed, all(rule.largest)) : weight;
+    });
     return weight;
   }
 
-  // Applies what a spike of the source does, times `by`, at step `to`.
-  Real fallen(Real weight, float by) const {
+  // The targets' traces at step `to`.
+  Real behind() const {
     Whole reached = reached_by(0);
     Natural trace = word(0, History::kTrace);
     Mask open = reached >= to_;
@@ -113,7 +128,12 @@ class Learning {
       trace = open ? word(k, History::kTrace) : trace;
       open = reached >= to_;
     }
-    Real less = (as<Real>(trace) * decayed(p_.rule.minus, to_ - reached)) * by;
+    return as<Real>(trace) * decayed(p_.rule.minus, to_ - reached);
+  }
+
+  // Applies what a spike of the source does, times `by`, at step `to`.
+  Real fallen(Real weight, float by) const {
+    Real less = behind() * by;
     if (p_.rule.scaled_fall) {
       less = less * (weight / p_.rule.largest);
     }
@@ -135,6 +155,7 @@ class Learning {
   std::int32_t last_;
   float trace_;
   bool slow_;
+  bool silent_;  // nothing happens before its first spike
   Natural at_{};
   Whole delay_{};
 };

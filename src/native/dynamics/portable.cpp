@@ -18,6 +18,8 @@ namespace {
 
 #include "plasticity.inl"
 
+#include "reward.inl"
+
 #include "neurons.inl"
 
 }  // namespace
@@ -31,6 +33,8 @@ const Kernels kPortable = {"portable",
                            deliver_wide,
                            deliver_integers,
                            deliver_plastic,
-                           sweep};
+                           sweep,
+                           deliver_rewarded,
+                           pay};
 
 }  // namespace sangbo::dynamics

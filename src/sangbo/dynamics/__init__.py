@@ -18,7 +18,7 @@ from sangbo.dynamics.loihi_learning import LoihiLearning, Trace
 from sangbo.dynamics.mapping import place
 from sangbo.dynamics.model import Model
 from sangbo.dynamics.network import Network, Population, Projection
-from sangbo.dynamics.neurons import LIF, AdEx, Izhikevich, McCullochPitts
+from sangbo.dynamics.neurons import LIF, AdaptiveLIF, AdEx, Izhikevich, McCullochPitts
 from sangbo.dynamics.nir import Imported, from_nir, to_nir
 from sangbo.dynamics.parquet import ParquetFolder, read_recording
 from sangbo.dynamics.receptors import (
@@ -46,6 +46,7 @@ from sangbo.dynamics.stimuli import NoiseInput, PoissonInput, StepInput
 from sangbo.dynamics.synapses import (
     STDP,
     HomeostaticScaling,
+    RewardSTDP,
     Static,
     TripletSTDP,
     TsodyksMarkram,
@@ -56,6 +57,7 @@ __all__ = [
     "LIF",
     "STDP",
     "AdEx",
+    "AdaptiveLIF",
     "AllToAll",
     "ByDistance",
     "ConductanceAlpha",
@@ -89,6 +91,7 @@ __all__ = [
     "Projection",
     "Recorder",
     "RegularSource",
+    "RewardSTDP",
     "Rule",
     "Run",
     "Sampling",

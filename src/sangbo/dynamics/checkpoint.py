@@ -18,7 +18,7 @@ from sangbo.files import write_file
 if TYPE_CHECKING:
     from sangbo.dynamics.network import Network
 
-FORMAT = 2
+FORMAT = 3
 
 
 def save(network: Network, path: Path) -> None:
@@ -42,6 +42,8 @@ def save(network: Network, path: Path) -> None:
             tensors[f"{p.index}.input.{name}"] = native.inputs(p.index, i)
     for q in network.projections:
         tensors[f"{q.index}.plasticity"] = native.plasticity(q.index)
+        if q.kept is not None:
+            tensors[f"{q.index}.kept"] = q.kept
     write_file(path, encode(tensors, metadata={"network": _described(network)}))
 
 
@@ -80,6 +82,8 @@ def restore(network: Network, path: Path) -> None:
             for i, name in enumerate(p.receptors):
                 native.set_inputs(p.index, i, tensors[f"{p.index}.input.{name}"])
         for q in network.projections:
+            if f"{q.index}.kept" in tensors:
+                q.keep(tensors[f"{q.index}.kept"])
             native.set_plasticity(q.index, tensors[f"{q.index}.plasticity"])
     except (KeyError, TypeError, ValueError) as error:
         raise SimulationError(f"expected a whole checkpoint in {path}, found {error}") from None
@@ -104,7 +108,9 @@ def carry_on(network: Network, earlier: Network) -> None:
                 _arrive(network, p.index, i, coming, p.name)
     for q, r in zip(network.projections, earlier.projections, strict=False):
         words = old.plasticity(r.index)
-        if words.size and q.synapses.storage == "wide" and q.size != r.size:
+        if r.kept is not None:
+            q.keep(r.kept)
+        if words.size and q.synapses.storage != "compact" and q.size != r.size:
             raise SimulationError(f"expected {r.size} plastic synapses as before, found {q.size}")
         new.set_plasticity(q.index, words)
 
@@ -138,7 +144,7 @@ def _described(network: Network) -> str:
                 for p in network.populations
             ],
             "projections": [
-                [q.pre.name, q.post.name, q.receptor, type(q.synapses).__name__, q.size]
+                [q.pre.name, q.post.name, q.receptor, type(q.synapses).__name__, q.made]
                 for q in network.projections
             ],
         }

@@ -17,7 +17,7 @@ _NEURON_BYTES = 256
 
 def synapse_bytes(storage: str) -> int:
     """Bytes of one synapse."""
-    return {"compact": 4, "wide": 8}[storage]
+    return {"compact": 4, "wide": 8, "marked": 16}[storage]
 
 
 def needed_bytes(network: Network) -> int:

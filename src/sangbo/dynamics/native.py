@@ -82,7 +82,7 @@ def _make_projection(native: _dynamics.Network, projection: Projection, network:
         post.index,
         post.receptors.index(projection.receptor),
         rule,
-        synapses.storage == "wide",
+        synapses.storage != "compact",
         _native(weight, weights.size),
         _native(delay, delays.size, 1 / network.step),
         weights,

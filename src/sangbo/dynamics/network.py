@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,15 @@ from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
 from sangbo.dynamics.sources import SpikeTimes
 from sangbo.dynamics.stimuli import StepInput, Stimulus
-from sangbo.dynamics.synapses import LEARNING, Static, Synapses, bounds, check, longest
+from sangbo.dynamics.synapses import (
+    LEARNING,
+    RewardSTDP,
+    Static,
+    Synapses,
+    bounds,
+    check,
+    longest,
+)
 from sangbo.dynamics.threads import default_threads
 from sangbo.errors import SimulationError
 from sangbo.progress import Progress, silent
@@ -76,6 +84,29 @@ class Population:
         values = native.state(self.index, self._find("state", self.states, name))
         return values.view(np.int32) if self.integers else values
 
+    def fire(self, times: ArrayLike, neurons: ArrayLike) -> None:
+        """List other spikes of `SpikeTimes` than before: ``neurons[k]`` at ``times[k]`` ms.
+
+        For inputs that depend on what the network did. Times up to now are past, and do nothing.
+
+        Raises:
+            SimulationError: the population is another one, or the spikes are not such.
+        """
+        when, who = np.asarray(times, np.float64), np.asarray(neurons, np.int64)
+        if not isinstance(self.model, SpikeTimes) or when.shape != who.shape or when.ndim != 1:
+            raise SimulationError(
+                f"expected as many times as neurons that are listed, found {when.shape} and "
+                f"{who.shape} of {self}"
+            )
+        if who.size and not (who.min() >= 0 and who.max() < self.size and (when >= 0).all()):
+            raise SimulationError(
+                f"expected neurons of 0 to {self.size - 1} and times of 0 or later, found "
+                f"{who.min()} to {who.max()} from {when.min()} on"
+            )
+        steps = np.round(when / self.network.step).astype(np.uint64)
+        order = np.lexsort((who, steps))
+        self.network.build().set_listed(self.index, steps[order], who[order].astype(np.uint32))
+
     @property
     def spikes(self) -> int:
         """Spikes so far."""
@@ -102,6 +133,7 @@ class Projection:
         rule: who is connected to whom.
         synapses: weights and delays.
         receptor: what the weights act on.
+        kept: of the synapses that were made, those that are not pruned; None where all are there.
     """
 
     network: Network
@@ -111,6 +143,7 @@ class Projection:
     rule: Rule
     synapses: Synapses
     receptor: str
+    kept: NDArray[np.bool_] | None = field(default=None, init=False, repr=False)
 
     @property
     def size(self) -> int:
@@ -125,20 +158,67 @@ class Projection:
     def connections(self) -> dict[str, NDArray[Any]]:
         """Every synapse: arrays ``source``, ``target``, ``weight``, ``delay`` (ms), by source.
 
-        Those of `LoihiLearning` have a ``tag`` too.
+        Those of `LoihiLearning` have a ``tag`` too, those of `RewardSTDP` their ``eligibility``.
         """
         native = self.network.build()
         native.settle()
         source, target, weight, delay = native.synapses(self.index)
-        learning = isinstance(self.synapses, LoihiLearning)
-        tag = {"tag": native.tags(self.index)} if learning else {}
+        more: dict[str, NDArray[Any]] = {}
+        if isinstance(self.synapses, LoihiLearning):
+            more = {"tag": native.tags(self.index)}
+        elif isinstance(self.synapses, RewardSTDP):
+            more = {"eligibility": native.marks(self.index)}
         return {
-            **tag,
+            **more,
             "source": source,
             "target": target,
             "weight": weight,
             "delay": delay * self.network.step,
         }
+
+    def modulate(self, level: float) -> None:
+        """Let the modulator of `RewardSTDP` be ``level`` from now on, until it is set again.
+
+        Raises:
+            SimulationError: the synapses have none, or the level is not finite.
+        """
+        if not isinstance(self.synapses, RewardSTDP) or not math.isfinite(level):
+            raise SimulationError(
+                f"expected a finite level for synapses with a modulator, found {level} for "
+                f"{type(self.synapses).__name__}"
+            )
+        self.network.build().level(self.index, level * self.network.step)
+
+    def prune(self, below: float) -> int:
+        """Remove the synapses whose weight lies between −``below`` and ``below``; how many.
+
+        They take no more time; their memory comes back with the network's. A checkpoint knows.
+        """
+        strong = np.abs(self.connections()["weight"]) >= below
+        kept = np.ones(self.size, bool) if self.kept is None else self.kept.copy()
+        kept[kept] = strong
+        self.keep(kept)
+        return int(strong.size - strong.sum())
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Remove all synapses but those that ``kept``, shape (made,), names; none comes back.
+
+        Raises:
+            SimulationError: it has another shape, or names a synapse that was removed before.
+        """
+        before = np.ones(self.size, bool) if self.kept is None else self.kept
+        if kept.shape != before.shape or (kept & ~before).any():
+            raise SimulationError(
+                f"expected some of {before.sum()} of {before.size} synapses to keep, found "
+                f"{kept.sum()} of {kept.size}"
+            )
+        self.network.build().keep(self.index, kept[before].view(np.uint8))
+        self.kept = kept
+
+    @property
+    def made(self) -> int:
+        """Synapses there were before any was removed."""
+        return self.size if self.kept is None else self.kept.size
 
     def traces(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Traces of `LoihiLearning` at the last end of an epoch.

@@ -79,6 +79,40 @@ class LIF:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveLIF(LIF):
+    """`LIF` whose threshold is V_th + θ; a spike adds theta_plus, and dθ/dt = −θ/τ_θ.
+
+    As in Diehl and Cook (2015): who fires often becomes harder to excite, so that all take part.
+
+    Attributes:
+        theta_plus: mV.
+        tau_theta: ms; may be infinite.
+        theta: at the start, mV.
+    """
+
+    theta_plus: Value = 0.05
+    tau_theta: Value = 1e7
+    theta: Value = 0.0
+
+    @property
+    def kernel(self) -> str:
+        """The name that the engine knows it by."""
+        return f"adaptive_lif/{self.receptors.kernel}"
+
+    def parameters(self, step: float) -> Parameters:
+        """What the engine needs for steps of ``step`` ms."""
+        return {
+            **LIF.parameters(self, step),
+            "kick": self.theta_plus,
+            "keep": np.exp(-step / positive("tau_theta", self.tau_theta)),
+        }
+
+    def states(self, step: float) -> States:
+        """Initial states."""
+        return {**LIF.states(self, step), "theta": self.theta}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdEx:
     """Adaptive exponential integrate and fire (Brette and Gerstner 2005).
 

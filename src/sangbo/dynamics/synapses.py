@@ -55,7 +55,10 @@ class STDP:
     At a spike of the target that reaches the synapse: w += a_plus·f₊(w)·K₊, with the source's trace
     dK₊/dt = −K₊/τ₊, + 1 at its spikes. At a spike of the source: w −= a_minus·f₋(w)·K₋, with the
     target's trace. ``additive``: f = 1; ``multiplicative``: f₊ = 1 − w/w_max, f₋ = w/w_max.
-    Weights stay within 0 … w_max. As in NEST's ``stdp_synapse`` (a_plus = λ·w_max, a_minus =
+    Weights stay within 0 … w_max. With ``a_post`` a spike of the target also takes from all its
+    weights, whatever their sources did (Diehl and Cook 2015 have a_plus·(K₊ − offset)):
+    w += a_plus·f₊(w)·K₊ − a_post·f_post(w). Additive rise and multiplicative loss settle at
+    w/w_max = ⟨K₊⟩·a_plus/a_post. As in NEST's ``stdp_synapse`` (a_plus = λ·w_max, a_minus =
     α·λ·w_max), the whole delay is dendritic: spikes of the target take it to reach the synapse.
 
     Attributes:
@@ -65,6 +68,8 @@ class STDP:
         w_max: largest weight.
         dependence: of the changes on the weight: on potentiation, on depression.
         homeostasis: scaling beside it, or None.
+        a_post: loss by a spike of the target, in the unit of the weight.
+        dependence_post: of that loss on the weight: f_post = 1 or w/w_max.
     """
 
     weight: Drawn = 1.0
@@ -76,7 +81,40 @@ class STDP:
     w_max: float = 2.0
     dependence: tuple[Dependence, Dependence] = ("additive", "additive")
     homeostasis: HomeostaticScaling | None = None
+    a_post: float = 0.0
+    dependence_post: Dependence = "additive"
     storage: ClassVar[str] = "wide"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RewardSTDP:
+    """Reward-modulated plasticity with eligibility traces (Izhikevich 2007). 16 bytes to a synapse.
+
+    Pairs of spikes only mark the synapse: c += a_plus·K₊ at a spike of the target that reaches it,
+    c −= a_minus·K₋ at a spike of the source (traces as in `STDP`), and dc/dt = −c/τ_eligibility
+    between. A modulator, dopamine say, turns marks into weights: dw/dt = D·c, taken every ``every``
+    ms as w += c·∫D dt. `Projection.modulate` sets D, which is 0 at first.
+
+    Attributes:
+        weight, delay, tau_plus, tau_minus: as in `STDP`; weights of ``w_min`` to ``w_max``.
+        tau_eligibility: ms.
+        a_plus, a_minus: what pairs mark, in the unit of the weight; either sign.
+        w_min, w_max: least and largest weight.
+        every: ms between changes of weights, rounded to steps, one at least; a step if None. Every
+            synapse is looked at then, unless the modulator was 0.
+    """
+
+    weight: Drawn = 1.0
+    delay: Drawn = 1.0
+    tau_plus: float = 20.0
+    tau_minus: float = 20.0
+    tau_eligibility: float = 1000.0
+    a_plus: float = 0.01
+    a_minus: float = 0.012
+    w_min: float = 0.0
+    w_max: float = 2.0
+    every: float | None = None
+    storage: ClassVar[str] = "marked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,9 +168,9 @@ class TsodyksMarkram:
     storage: Literal["compact", "wide"] = "compact"
 
 
-Synapses: TypeAlias = Static | STDP | TripletSTDP | TsodyksMarkram | LoihiLearning
+Synapses: TypeAlias = Static | STDP | RewardSTDP | TripletSTDP | TsodyksMarkram | LoihiLearning
 
-LEARNING = (STDP, TripletSTDP, LoihiLearning)
+LEARNING = (STDP, RewardSTDP, TripletSTDP, LoihiLearning)
 """Kinds whose weights change for good."""
 
 
@@ -151,6 +189,14 @@ def check(synapses: Synapses) -> None:
             )
         if synapses.homeostasis is not None:
             _positive(synapses.homeostasis, "every")
+    elif isinstance(synapses, RewardSTDP):
+        _positive(synapses, "tau_plus", "tau_minus", "tau_eligibility")
+        if not -math.inf < synapses.w_min <= low <= high <= synapses.w_max < math.inf:
+            raise SimulationError(
+                f"expected weights of {synapses.w_min} to {synapses.w_max}, found {low} to {high}"
+            )
+        if synapses.every is not None:
+            _positive(synapses, "every")
     elif isinstance(synapses, TsodyksMarkram):
         _positive(synapses, "tau_recovery")
         if not 0 < synapses.use <= 1 or not synapses.tau_facilitation >= 0:
@@ -170,15 +216,21 @@ def make_plastic(
         native.short_term(
             projection, step, synapses.use, synapses.tau_recovery, synapses.tau_facilitation
         )
-    if not isinstance(synapses, STDP | TripletSTDP):
+    if isinstance(synapses, RewardSTDP):
+        every = 1 if synapses.every is None else max(1, round(synapses.every / step))
+        native.reward(
+            projection, step, synapses.tau_eligibility, every, synapses.w_min, synapses.w_max
+        )
+    if not isinstance(synapses, STDP | RewardSTDP | TripletSTDP):
         return
     plus, minus = synapses.tau_plus, synapses.tau_minus
-    if isinstance(synapses, STDP):
+    if isinstance(synapses, STDP | RewardSTDP):
         taus, changes = [plus, minus, plus, minus], [synapses.a_plus, synapses.a_minus, 0.0, 0.0]
     else:
         taus = [plus, minus, synapses.tau_x, synapses.tau_y]
         changes = [synapses.a2_plus, synapses.a2_minus, synapses.a3_plus, synapses.a3_minus]
-    home = synapses.homeostasis
+    home = None if isinstance(synapses, RewardSTDP) else synapses.homeostasis
+    dependence = () if isinstance(synapses, RewardSTDP) else synapses.dependence
     every = 0 if home is None else max(1, round(home.every / step))
     native.stdp(
         projection,
@@ -186,10 +238,12 @@ def make_plastic(
         taus,
         changes,
         synapses.w_max,
-        [d == "multiplicative" for d in synapses.dependence],
+        ["multiplicative" in dependence[:1], "multiplicative" in dependence[1:]],
         every,
         0.0 if home is None else home.gain,
         0.0 if home is None else home.rate * every * step / 1000,
+        synapses.a_post if isinstance(synapses, STDP) else 0.0,
+        isinstance(synapses, STDP) and synapses.dependence_post == "multiplicative",
     )
 
 

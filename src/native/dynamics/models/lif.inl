@@ -40,3 +40,27 @@ struct Lif {
     return fired;
   }
 };
+
+// The same with a threshold that every spike raises by kKick, and that falls back with the factor
+// kKeep a step.
+struct AdaptiveLif {
+  static constexpr const char* name = "adaptive_lif";
+  enum State : std::size_t { kTheta = Lif::kStates, kStates };
+  enum Parameter : std::size_t { kKick = Lif::kParameters, kKeep, kParameters };
+  static constexpr std::array<const char*, kStates> state_names = {"v", "refractory", "theta"};
+  static constexpr std::array<const char*, kParameters> parameter_names = {
+      "decay", "gain", "bias", "threshold", "reset", "rest", "refractory_steps",
+      "leak",  "rate", "kick", "keep"};
+
+  template <bool kConductance>
+  static Mask step(Real* s, const Real* p, const Drive& drive, Real current) {
+    Real fixed[Lif::kParameters];
+    for (std::size_t k = 0; k < Lif::kParameters; ++k) {
+      fixed[k] = p[k];
+    }
+    fixed[Lif::kThreshold] = p[Lif::kThreshold] + s[kTheta];
+    const Mask fired = Lif::step<kConductance>(s, fixed, drive, current);
+    s[kTheta] = s[kTheta] * p[kKeep] + (fired ? p[kKick] : Real{});
+    return fired;
+  }
+};
