@@ -58,7 +58,8 @@ def test_generated_tensors_are_written_and_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     bits = rng.integers(0, 256, (4, sum(recipe.sizes(20))), np.uint8)
     coefficients = rng.integers(0, 256, (4, len(recipe.blocks(20))), np.uint8)
-    one = Generated(recipe, (20, 4), bits, coefficients)
+    places, values = np.array([7, 79], np.uint32), np.array([-127, 120], np.int8)
+    one = Generated(recipe, (20, 4), bits, coefficients, places, values)
     compress.save({"a": one}, tmp_path)
     again = compress.load(tmp_path)["a"]
     assert isinstance(again, Generated)
@@ -87,6 +88,7 @@ GENERATED = {"kind": "generated", "shape": [5, 3], "quarters": 12, "state_bits":
         {"a": {**CODED, "kind": "pickled"}},
         {"b": CODED},
         {"a": GENERATED},
+        {"g": GENERATED},
         {"g": {**GENERATED, "shape": [5, 3, 1]}},
         {"g": {**GENERATED, "state_bits": 40}},
         {"g": {**GENERATED, "block": 0}},
@@ -99,10 +101,12 @@ def test_hostile_files_are_refused(about: Any, tmp_path: Path) -> None:
     tensor = np.rint(np.random.default_rng(0).standard_normal((50, 40)) * 5).astype(np.int8)
     coded = Coded.of(tensor)
     assert coded is not None
-    tensors = {
+    tensors: dict[str, Any] = {
         "a": coded.code,
         "g": np.zeros((3, 4), np.uint8),
         "g.coefficients": np.zeros((3, 1), np.uint8),
+        "g.places": np.array([15], np.uint32),  # one more than the matrix has
+        "g.values": np.zeros(1, np.int8),
     }
     metadata = {"format": "1", "tensors": json.dumps(about)}
     save_file(tensors, tmp_path / COMPRESSED_FILE, metadata)

@@ -129,6 +129,19 @@ def test_a_matrix_is_generated_to_second_order() -> None:
     assert errors[0] < 0.5 * errors[1]
 
 
+def test_a_weight_that_stands_out_is_kept() -> None:
+    rng = np.random.default_rng(5)
+    weights = rng.standard_normal((64, 32)).astype(np.float32)
+    weights[3, 7], weights[60, 0] = -18.0, 15.0
+    factor = Factor.of(shrunk(100 * np.eye(32, dtype="f4"), 10**6))
+    grid, generated = generate(weights, Recipe(12, 10, 40), factor, lambda share: None)
+    assert np.array_equal(generated.tensor(), grid.values)
+    made = grid.reals()
+    assert made[3, 7] == pytest.approx(-18, abs=0.1)
+    assert made[60, 0] == pytest.approx(15, abs=0.1)
+    assert len(generated.places) < 0.01 * weights.size
+
+
 @pytest.mark.parametrize(
     "recipe",
     [Recipe(3), Recipe(21), Recipe(12, 7), Recipe(12, 17), Recipe(20, 8, 0), Recipe(12, 12, 1025)],

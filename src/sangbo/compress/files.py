@@ -36,7 +36,9 @@ def save(compressed: Mapping[str, Compressed], folder: Path) -> None:
         else:
             recipe = one.recipe
             tensors[name] = np.ascontiguousarray(one.bits)
-            tensors[_coefficients(name)] = np.ascontiguousarray(one.coefficients)
+            tensors[f"{name}.coefficients"] = np.ascontiguousarray(one.coefficients)
+            tensors[f"{name}.places"] = one.places
+            tensors[f"{name}.values"] = one.values
             about[name] = {
                 "kind": "generated",
                 "shape": list(one.shape),
@@ -72,9 +74,14 @@ def load(folder: Path) -> dict[str, Compressed]:
                 found[name] = Coded(_bytes(mapped[name], 1), str(entry["dtype"]), shape)
             elif entry["kind"] == "generated" and len(shape) == 2:
                 recipe = Recipe(*(_whole(entry[k]) for k in ("quarters", "state_bits", "block")))
-                bits = _bytes(mapped[name], 2)
-                coefficients = _bytes(mapped[_coefficients(name)], 2)
-                found[name] = Generated(recipe, (shape[0], shape[1]), bits, coefficients)
+                found[name] = Generated(
+                    recipe,
+                    (shape[0], shape[1]),
+                    _bytes(mapped[name], 2),
+                    _bytes(mapped[f"{name}.coefficients"], 2),
+                    _typed(mapped[f"{name}.places"], "uint32", 1),
+                    _typed(mapped[f"{name}.values"], "int8", 1),
+                )
             else:
                 raise GraphError(f"expected {name!r} in {path} to be coded or generated")
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
@@ -93,10 +100,6 @@ def decode(compressed: Mapping[str, Compressed], path: Path) -> dict[str, NDArra
     return tensors
 
 
-def _coefficients(name: str) -> str:
-    return f"{name}.coefficients"
-
-
 def _whole(value: Any) -> int:
     if type(value) is not int or not 0 < value < 2**31:
         raise ValueError(f"expected a positive whole number, found {value!r}")
@@ -104,6 +107,12 @@ def _whole(value: Any) -> int:
 
 
 def _bytes(tensor: NDArray[Any], axes: int) -> NDArray[np.uint8]:
-    if tensor.dtype != np.uint8 or tensor.ndim != axes:
-        raise ValueError(f"expected bytes, found {tensor.dtype.name} of {tensor.ndim} axes")
+    return _typed(tensor, "uint8", axes)
+
+
+def _typed(tensor: NDArray[Any], dtype: str, axes: int) -> NDArray[Any]:
+    if tensor.dtype.name != dtype or tensor.ndim != axes:
+        raise ValueError(
+            f"expected {dtype} of {axes} axes, found {tensor.dtype.name} of {tensor.ndim}"
+        )
     return tensor

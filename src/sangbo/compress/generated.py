@@ -15,7 +15,7 @@ shift register, whose numbers few coefficients combine, and takes no fresh bits;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -76,17 +76,22 @@ class Generated:
         shape: (outputs, inputs).
         bits: seeds and fresh bits, (inputs, bytes of a column).
         coefficients: (inputs, blocks of a column), uint8.
+        places: of those few integers that no generator reaches, counted row by row, uint32.
+        values: what stands there, int8.
     """
 
     recipe: Recipe
     shape: tuple[int, int]
     bits: Bytes
     coefficients: Bytes
+    places: NDArray[np.uint32] = field(default_factory=lambda: np.zeros(0, np.uint32))
+    values: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
 
     @property
     def nbytes(self) -> int:
         """Bytes that are read to make the integers."""
-        return self.bits.nbytes + self.coefficients.nbytes
+        parts = (self.bits, self.coefficients, self.places, self.values)
+        return sum(part.nbytes for part in parts)
 
     @property
     def symbols(self) -> int:
@@ -112,6 +117,10 @@ class Generated:
                 f"expected {inputs} columns of {sum(sizes)} bytes and {len(blocks)} coefficients, "
                 f"found {self.bits.shape} and {self.coefficients.shape}"
             )
+        if self.places.shape != self.values.shape or (
+            self.places.size and self.places.max() >= outputs * inputs
+        ):
+            raise GraphError("expected a value for each place within the matrix, found others")
         from sangbo import _compress  # needed where something is compressed, and nowhere else
 
         made = np.empty((inputs, outputs), np.int8)
@@ -123,4 +132,6 @@ class Generated:
             self.recipe.quarters,
             made,
         )
-        return np.ascontiguousarray(made.T)
+        found = np.ascontiguousarray(made.T)
+        found.reshape(-1)[self.places] = self.values
+        return found

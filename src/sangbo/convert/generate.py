@@ -20,7 +20,10 @@ from sangbo.progress import Progress
 from sangbo.sources import Grid
 
 SPREAD = 30.0
-"""Root mean square of a row's integers: the generator's largest number becomes 97 of 127."""
+"""Root mean square of a row's integers, where no weight is too large for it."""
+REACH = 3.5
+"""Weights that are so many times their row's root mean square are stored as they are: no generator
+reaches them, and a network may hang on a single one (Yu et al. 2024, arXiv 2411.07191)."""
 _BLOCK = 32
 
 
@@ -76,7 +79,10 @@ def generate(
 
     recipe.check()
     outputs, inputs = weights.shape
-    power = np.sqrt(np.square(weights, dtype=np.float64).mean(axis=1)) / SPREAD
+    power = np.sqrt(np.square(weights, dtype=np.float64).mean(axis=1))
+    largest = np.abs(weights).max(axis=1) / np.where(power > 0, power, 1.0)
+    spread = min(SPREAD, 120.0 / max(1.0, float(largest.max())))
+    power /= spread
     scale = np.where(power > 0, power, 1.0).astype(np.float16)
     scale = np.where(scale > 0, scale, np.finfo(np.float16).smallest_subnormal)
     row = scale.astype(np.float32)
@@ -85,6 +91,7 @@ def generate(
     search = _compress.Search(recipe.state_bits, recipe.quarters)
     bits = np.empty((inputs, sum(sizes)), np.uint8)
     coefficients = np.empty((inputs, len(blocks)), np.uint8)
+    far = np.zeros((inputs, outputs), bool)
     order, upper = factor.order, factor.upper
     left = np.ascontiguousarray(weights[:, order].T)
     levels = np.empty((inputs, outputs), np.int8)
@@ -96,27 +103,33 @@ def generate(
         for i in range(stop - start):
             at, begin = order[start + i], 0
             target = np.ascontiguousarray(block[i] / row)
+            far[at] = np.abs(target) > REACH * spread
+            free = np.where(far[at], np.float32(0), importance)
             for place, (part, size) in enumerate(zip(blocks, sizes, strict=True)):
-                coefficient = _coefficient(target[part], recipe)
+                coefficient = _coefficient(target[part][~far[at, part]], recipe)
                 coefficients[at, place] = coefficient
                 search.find(
                     target[part],
-                    importance[part],
+                    free[part],
                     coefficient,
                     bits[at, begin : begin + size],
                     levels[at, part],
                 )
                 begin += size
+            levels[at, far[at]] = np.clip(np.rint(target[far[at]]), -127, 127)
             errors[i] = (block[i] - levels[at] * row) / upper[start + i, start + i]
             block[i + 1 :] -= upper[start + i, start + i + 1 : stop, None] * errors[i]
         left[stop:] -= upper[start:stop, stop:].T @ errors
-    grid = Grid(8, inputs, np.ascontiguousarray(levels.T), scale[:, None])
-    return grid, Generated(recipe, (outputs, inputs), bits, coefficients)
+    values = np.ascontiguousarray(levels.T)
+    places = np.flatnonzero(far.T).astype(np.uint32)
+    stored = values.reshape(-1)[places]
+    generated = Generated(recipe, (outputs, inputs), bits, coefficients, places, stored)
+    return Grid(8, inputs, values, scale[:, None]), generated
 
 
 def _coefficient(target: Real, recipe: Recipe) -> int:
     """What scales the generator's numbers to a block's: less where few bits leave much out."""
-    power = float(np.sqrt(np.square(target).mean()))
+    power = float(np.sqrt(np.square(target).mean())) if target.size else 0.0
     kept = 1.0 - 4.0 ** (-recipe.quarters / 4)
     return int(np.clip(round(power * np.sqrt(kept) * WIDER * 256 / DEVIATION), 1, 255))
 

@@ -106,7 +106,7 @@ def map_tensors(path: Path) -> dict[str, NDArray[Any]]:
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
-    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "U32": "<u4", "BOOL": "?",
 }  # fmt: skip
 
 
