@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -10,8 +13,12 @@ import networks
 import sangbo
 from sangbo.big_little import compare, prompts
 from sangbo.cli import app
-from sangbo.engines import Native
+from sangbo.distil import distil
+from sangbo.distil.little import fitted, little_graph, right, taught, vocabulary_of
+from sangbo.distil.texts import listen
+from sangbo.engines import Native, Reference
 from sangbo.errors import SangboError
+from sangbo.progress import silent
 from sangbo.sources import Source
 from sangbo.tasks.speculate import Doubt
 
@@ -56,8 +63,47 @@ def test_a_tolerance_costs_likelihood(network: sangbo.Network) -> None:
 def test_it_refuses_what_it_cannot_do(network: sangbo.Network) -> None:
     with pytest.raises(SangboError, match="expected prompts"):
         compare(network, "lookup", [])
-    with pytest.raises(SangboError, match="guesses by lookup"):
+    with pytest.raises(SangboError, match="guesses by lookup, little or both"):
         compare(network, "nobody", ["A"])
+
+
+@pytest.fixture(scope="module")
+def taught_network(network: sangbo.Network) -> sangbo.Network:
+    heard = listen(network, 1500, 0, silent)
+    return replace(network, little=taught(replace(network, folder=None), heard))
+
+
+def test_a_little_network_is_right_about_what_it_has_seen(network: sangbo.Network) -> None:
+    heard = listen(network, 1500, 0, silent)
+    assert all(len(h.tokens) == len(h.hidden) == len(h.next) for h in heard)
+    vocabulary = vocabulary_of(heard, 40)
+    graph = little_graph(network.graph, vocabulary, *fitted(network.graph, heard))
+    zero = [np.zeros_like(m) for m in fitted(network.graph, heard)]
+    found = right(Reference(graph), heard, vocabulary)
+    nothing = right(Reference(little_graph(network.graph, vocabulary, *zero)), heard, vocabulary)
+    assert found > nothing
+
+
+@pytest.mark.parametrize("guesses", ["little", "both"])
+def test_a_little_network_changes_no_token(taught_network: sangbo.Network, guesses: str) -> None:
+    found = compare(taught_network, guesses, ASKED, max_tokens=40)
+    assert found.different == 0
+    assert found.tokens > 60
+    assert found.record.guesses > 0
+    assert found.weight_bytes_relative > found.record.runs / found.record.tokens
+
+
+def test_it_is_kept_with_the_network(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "tiny"
+    shutil.copytree(folder, kept)
+    with pytest.raises(SangboError, match="to have a little network"):
+        sangbo.load(kept).drafter("little")
+    made = distil(sangbo.load(kept), tokens=1000)
+    loaded = sangbo.load(kept)
+    assert loaded.little is not None
+    assert loaded.little.graph.sha256() == made.graph.sha256()
+    assert set(loaded.heard_graph.outputs) > set(loaded.graph.outputs)
+    assert 0 < loaded.little.guess_bytes < loaded.graph.weight_bytes
 
 
 def test_there_are_twenty_prompts() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,16 @@ from sangbo.ledger import Ledger
 from sangbo.sources import Tokenizer
 from sangbo.tasks.drafts import Drafter, Lookup
 from sangbo.tasks.language import Sampling, generate
-from sangbo.tasks.speculate import Record, speculate
+from sangbo.tasks.little import First, Little, hidden_of
+from sangbo.tasks.speculate import STEP, Record, speculate
 
 if TYPE_CHECKING:
     from sangbo.training import Trainable
 
 LEDGER_FILE = "ledger.json"
 CONVERSION_FILE = "conversion.json"
+LITTLE = "little"
+"""Folder within a network's, of the little network that guesses for it."""
 LARGEST_FILE = 64 * 2**20
 
 
@@ -40,6 +43,7 @@ class Network:
         conversion: settings, origin and summary of the conversion; JSON values.
         folder: where it was loaded from.
         compressed: tensors of the graph that its folder holds compressed, by name.
+        little: a network that guesses for this one; see `sangbo.distil`.
 
     >>> import sangbo                                              # doctest: +SKIP
     >>> network = sangbo.load("build/models/smollm2-135m-instruct")  # doctest: +SKIP
@@ -52,11 +56,32 @@ class Network:
     conversion: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     compressed: Mapping[str, Compressed] = field(default_factory=dict)
+    little: Network | None = None
 
     @cached_property
     def engine(self) -> Engine[Any]:
         """The fastest engine of the graph, made once; threads may share it."""
-        return fastest(self.graph)
+        return fastest(self.heard_graph)
+
+    @property
+    def heard_graph(self) -> Graph:
+        """The graph; where there is a little network, with what that reads among its outputs."""
+        if self.little is None:
+            return self.graph
+        outputs = dict.fromkeys((*self.graph.outputs, hidden_of(self.graph)))
+        return replace(self.graph, outputs=tuple(outputs))
+
+    @property
+    def guess_bytes(self) -> int:
+        """Bytes of weights that one row reads: all but what an embedding does not gather."""
+        read = {
+            name
+            for o in self.graph.operations
+            for weight in o.weights()
+            if o.synaptic
+            for name in weight.tensors()
+        }
+        return sum(self.graph.tensors[name].nbytes for name in read)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -146,14 +171,25 @@ class Network:
         """Who guesses tokens ahead, anew for each text.
 
         Args:
-            guesses: ``lookup``, what followed the same tokens before.
+            guesses: ``lookup``, what followed the same tokens before; ``little``, the little
+                network; or ``both``, the little network where lookup finds nothing likely.
 
         Raises:
-            SangboError: where there is none of that name.
+            SangboError: where there is none of that name, or no little network.
         """
         if guesses == "lookup":
             return Lookup()
-        raise SangboError(f"expected guesses by lookup, found {guesses!r}")
+        if guesses not in ("little", "both"):
+            raise SangboError(f"expected guesses by lookup, little or both, found {guesses!r}")
+        if self.little is None:
+            raise SangboError(
+                f"expected {self.graph.name} to have a little network, found none: make it with "
+                "sangbo little DIR"
+            )
+        size = self.little.guess_bytes
+        step = STEP + size / max(1, self.guess_bytes)
+        little = Little(self.little.engine, hidden_of(self.graph), step, size)
+        return little if guesses == "little" else First(Lookup(), little)
 
     @property
     def code(self) -> str:
@@ -228,6 +264,7 @@ def load(folder: str | Path) -> Network:
         conversion=_conversion(folder / CONVERSION_FILE),
         folder=folder,
         compressed=compressed,
+        little=load(folder / LITTLE) if is_network(folder / LITTLE) else None,
     )
 
 

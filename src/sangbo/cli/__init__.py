@@ -18,6 +18,7 @@ from sangbo.cli import (
     cores,
     inspect,
     limits,
+    little,
     models,
     price,
     run,
@@ -55,6 +56,7 @@ app.command("zoo")(zoo.zoo)
 app.command("price")(price.price)
 app.command("cores")(cores.cores)
 app.command("waterfall")(waterfall.waterfall)
+app.command("little")(little.little)
 app.command("bench")(bench.bench)
 app.command("chips")(chips.chips)
 app.add_typer(limits.app, name="limits")

@@ -77,7 +77,7 @@ def bench(
                 guesses,
                 None if prompts is None else read_text(prompts).splitlines(),
                 max_tokens=settings[0].decode,
-                engine=Native(network.graph, threads=settings[0].threads, isa=isa),
+                engine=Native(network.heard_graph, threads=settings[0].threads, isa=isa),
                 counting=counting,
                 progress=progress,
             )

@@ -24,7 +24,7 @@ GuessesFlag = Annotated[
     str | None,
     typer.Option(
         help="Who guesses tokens ahead, which changes the speed alone: lookup (what was written "
-        "before).",
+        "before), little (see sangbo little) or both.",
         show_default="nobody",
     ),
 ]

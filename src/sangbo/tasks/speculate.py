@@ -28,6 +28,8 @@ MOST_GUESSES = 3
 """Longest draft: with the token before it a run of four rows, which all kernels take at once."""
 ROW = 0.15
 """What a further row adds to a run of one row, as a share of it; see docs/big-little.md."""
+STEP = 0.03
+"""What a guess of a little network costs beside its weights, as a share of a run of one row."""
 
 C = TypeVar("C", bound=Cache)
 
