@@ -17,12 +17,19 @@ from sangbo.tasks.language import windows
 from sangbo.verify import CONTEXT, original_of
 from sangbo.waterfall.core import switching_core
 from sangbo.waterfall.dense import begin
+from sangbo.waterfall.guesses import big_and_little, early_sums
 from sangbo.waterfall.step import Costs, Invention, Step, Subject
 from sangbo.waterfall.weights import coded_weights, held_weights
 
 __all__ = ["INVENTIONS", "Costs", "Invention", "Step", "Subject", "Waterfall", "waterfall"]
 
-INVENTIONS: tuple[Invention, ...] = (held_weights, coded_weights, switching_core)
+INVENTIONS: tuple[Invention, ...] = (
+    held_weights,
+    coded_weights,
+    switching_core,
+    early_sums,
+    big_and_little,
+)
 """In the order in which they are added. Each is left out where a folder does not have it."""
 
 EVIDENCE = ("exact_speculation", "lossless_big_little")

@@ -14,6 +14,9 @@ from sangbo.errors import EngineError
 from sangbo.graph import Graph, Linear
 from sangbo.ledger import Ledger
 
+PLACES = ("csd", "radix")
+"""Codes whose digits have places."""
+
 
 class Early:
     """Runs a complementary graph digit by digit and stops sums early.
@@ -52,7 +55,7 @@ class Early:
                 "on reals: convert it first"
             )
         self.code = codes.code(code)
-        if code not in ("csd", "radix"):
+        if code not in PLACES:
             raise EngineError(f"expected a code with digits by place, csd or radix, found {code}")
         self.graph = graph
         self.margin = margin or Margin()

@@ -1,0 +1,35 @@
+"""The waterfall's steps that guess: sums that stop early, tokens read several at a time."""
+
+from __future__ import annotations
+
+from networks import converted, letters, llama, tokens
+from sangbo import chips
+from sangbo.network import Network
+from sangbo.tasks.language import Text
+from sangbo.waterfall import Costs, Step, Subject
+from sangbo.waterfall.guesses import EARLY_TOKENS, big_and_little, early_sums
+
+BEFORE = Step("before", Costs(100.0, 200.0, 50.0), 0.25, 7.0)
+
+
+def subject(texts: int, code: str = "csd") -> Subject:
+    conversion = {"settings": {"code": code}}
+    network = Network(converted(llama()), letters(), conversion=conversion)
+    windows = [Text.of(tokens(50, seed)) for seed in range(texts)]
+    return Subject(network, chips.load("c-transformer-28nm"), None, windows)
+
+
+def test_compute_falls_by_the_additions_that_are_skipped() -> None:
+    found = early_sums(subject(5), BEFORE)
+    assert found is not None
+    evidence = found.evidence["exact_speculation"]
+    assert evidence["different"] == 0
+    assert evidence["compared"] > EARLY_TOKENS
+    assert 0 < evidence["additions_saved"] < 1
+    assert found.costs == Costs(100.0 * (1 - evidence["additions_saved"]), 200.0, 50.0)
+
+
+def test_steps_are_left_out_where_there_is_nothing_to_show() -> None:
+    assert early_sums(subject(1), BEFORE) is None
+    assert early_sums(subject(5, "rate"), BEFORE) is None
+    assert big_and_little(subject(5), BEFORE) is None  # the tiny context holds no answer
