@@ -22,6 +22,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
 Threads = Annotated[int | None, typer.Option(help="Threads; all processors.")]
 Place = Annotated[bool, typer.Option("--place", help="Place on Loihi's cores; say what breaks.")]
 Record = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Record to Parquet files.")]
+Figure = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw what was learned.")]
 Report = Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report.")]
 
 
@@ -91,6 +92,80 @@ def loihi(
 
     network = presets.loihi(neurons, synapses_per_neuron, rate, seed=seed, threads=threads)
     _run("loihi", network, duration, place, record, report, json)
+
+
+@app.command()
+def digits(
+    seed: Seed = 1, threads: Threads = None, figure: Figure = None, json: JsonFlag = False
+) -> None:
+    """Unsupervised plasticity on handwritten digits; labels only name neurons afterwards."""
+    from sangbo.learning.digits import learn_digits
+
+    with progress_bars() as progress:
+        found = learn_digits(seed, threads=threads, progress=progress)
+    if figure is not None:
+        from sangbo.learning.figures import digits_figure
+
+        digits_figure(found, figure)
+    if json:
+        print_json(found.to_dict())
+        return
+    typer.echo(
+        f"{found.neurons:,} neurons learned from {found.samples:,} digits, each shown once, in "
+        f"{found.training_seconds:.0f} s\n"
+        f"measured: {found.accuracy:.1%} of 1,000 held-out digits; {found.by_names:.1%} where each "
+        "neuron has one name"
+    )
+
+
+@app.command()
+def cartpole(seed: Seed = 1, figure: Figure = None, json: JsonFlag = False) -> None:
+    """A spiking controller that learns to balance a pole by reward alone."""
+    from sangbo.learning.cartpole import balance
+
+    with progress_bars() as progress:
+        found = balance(seed, progress=progress)
+    if figure is not None:
+        from sangbo.learning.figures import cartpole_figure
+
+        cartpole_figure(found, figure)
+    if json:
+        print_json(found.to_dict())
+        return
+    typer.echo(
+        f"{found.neurons} neurons learned in {len(found.course)} episodes, {found.samples:,} "
+        f"decisions, {found.training_seconds:.0f} s\n"
+        f"measured: mean return {found.mean_return:.1f} over {len(found.returns)} other episodes"
+    )
+
+
+@app.command()
+def connectome(
+    touch: Annotated[str, typer.Option(help="none, nose, anterior or posterior.")] = "posterior",
+    duration: Duration = 1000.0,
+    seed: Seed = 1,
+    threads: Threads = None,
+    figure: Figure = None,
+    json: JsonFlag = False,
+) -> None:
+    """The nervous system of C. elegans: at rest, then touched."""
+    from sangbo.learning.connectome import touch_worm
+
+    with progress_bars() as progress:
+        found = touch_worm(touch, seed=seed, duration=duration, threads=threads, progress=progress)
+    if figure is not None:
+        from sangbo.learning.figures import connectome_figure
+
+        connectome_figure(found, figure)
+    if json:
+        print_json(found.to_dict())
+        return
+    typer.echo(
+        f"{found.neurons} neurons, {found.muscles} body muscles, {found.synapses:,} synapses, "
+        f"{found.spikes:,} spikes, real-time factor {found.real_time_factor:.3g}"
+    )
+    for name, rate in found.rates.items():
+        typer.echo(f"{name.replace('_', ' ')}: {found.rest[name]:.1f} Hz, touched {rate:.1f} Hz")
 
 
 def _run(
