@@ -31,6 +31,60 @@ def by_distance(
 ) -> Rule: ...
 def pairs(begins: NDArray[np.uint64], targets: NDArray[np.uint32]) -> Rule: ...
 
+class Cells:
+    def __init__(
+        self,
+        parents: NDArray[np.uint32],
+        capacitance: NDArray[np.float64],
+        axial: NDArray[np.float64],
+        leak: NDArray[np.float64],
+        current: NDArray[np.float64],
+        v: float,
+        step: float,
+        threshold: float,
+        detector: int,
+        middle: bool,
+    ) -> None: ...
+    def channel(
+        self,
+        nodes: NDArray[np.uint32],
+        conductance: NDArray[np.float64],
+        reversal: float,
+        gates: list[
+            tuple[int, tuple[int, float, float, float], tuple[int, float, float, float], float]
+        ],
+    ) -> None: ...
+    def current_site(self, node: int) -> None: ...
+    def conductance_site(
+        self,
+        node: int,
+        reversal: float,
+        exponentials: list[tuple[float, float]],
+        block: float,
+        slope: float,
+    ) -> None: ...
+    def scheme_site(
+        self,
+        node: int,
+        reversal: float,
+        block: float,
+        slope: float,
+        start: NDArray[np.float64],
+        share: NDArray[np.float64],
+        free: NDArray[np.float64],
+        bound: NDArray[np.float64],
+        decay: NDArray[np.float64],
+        conductance: float,
+        amount: float,
+        pulse: int,
+        power: int,
+        half: float,
+    ) -> None: ...
+    def vesicles(
+        self, count: int, use: float, recovery: float, facilitation: float, quantal: bool
+    ) -> None: ...
+    def probe(self, kind: int, index: int) -> None: ...
+
 class Network:
     def __init__(self, seed: int, threads: int, isa: str) -> None: ...
     def population(self, name: str, model: str, size: int) -> int: ...
@@ -40,6 +94,10 @@ class Network:
     def set_parameter(self, population: int, index: int, values: NDArray[np.float32]) -> None: ...
     def set_state(self, population: int, index: int, values: NDArray[np.float32]) -> None: ...
     def state(self, population: int, index: int) -> NDArray[np.float32]: ...
+    def cells(self, name: str, size: int, cells: Cells) -> int: ...
+    def probe(self, population: int, index: int) -> NDArray[np.float32]: ...
+    def saved_cells(self, population: int) -> NDArray[np.float64]: ...
+    def restore_cells(self, population: int, saved: NDArray[np.float64]) -> None: ...
     def project(
         self,
         pre: int,

@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "cables.hpp"
 #include "plasticity.hpp"
 #include "random.hpp"
 #include "synapses.hpp"
@@ -24,6 +25,8 @@ namespace {
 
 #include "neurons.inl"
 
+#include "cables.inl"
+
 }  // namespace
 
 const Kernels kAvx2 = {"avx2",
@@ -31,6 +34,7 @@ const Kernels kAvx2 = {"avx2",
                        sizeof kModels / sizeof *kModels,
                        poisson,
                        noise,
+                       advance_cells,
                        deliver_compact,
                        deliver_wide,
                        deliver_integers,

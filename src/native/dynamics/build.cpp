@@ -25,7 +25,7 @@ constexpr unsigned kFewestPhaseBits = 3;
 constexpr double kShortRow = 32;    // synapses; shorter rows cost more than they save
 constexpr std::uint32_t kSeen = 8;  // rows that are made to see how long they are
 constexpr std::uint32_t kSmallShard = 256;
-constexpr std::uint32_t kBlock = 64;  // neurons that share draws
+constexpr std::uint32_t kBlock = 64;  // neurons that share draws, and fewest cells of a shard
 constexpr std::uint32_t kChunk = 64;  // rows that a thread takes at a time
 
 // Calls body(first, last) for chunks of 0 … count on all threads.
@@ -124,8 +124,9 @@ void Network::divide() {
       return static_cast<std::uint32_t>(round_up((population.size + parts - 1) / parts, kBlock));
     };
     // More shards where threads would idle; but weights must not depend on threads.
+    const std::uint32_t small = population.cells ? kBlock : kSmallShard;
     const std::uint32_t each =
-        shard_size(std::max(fewest, std::min(pool_.threads(), population.size / kSmallShard)));
+        shard_size(std::max(fewest, std::min(pool_.threads(), population.size / small)));
     population.bits = {static_cast<unsigned>(std::bit_width(each - 1)), delay};
     const Bits widest{static_cast<unsigned>(std::bit_width(shard_size(fewest) - 1)), delay};
     for (const std::uint32_t k : incoming_[i]) {
@@ -147,8 +148,12 @@ void Network::divide() {
       shard.first = first;
       shard.count = std::min(each, population.size - first);
       shard.fired.resize((shard.count + kLanes - 1) / kLanes);
-      const std::size_t inputs = population.model == nullptr ? 0 : population.reached.size();
+      const std::size_t inputs = population.reached.size();
       shard.rings.resize(inputs);
+      shard.inputs.resize(inputs);
+      if (population.cells) {
+        shard.scratch = Buffer(population.cells->scratch_doubles() * sizeof(double));
+      }
       for (std::size_t k = 0; k < inputs; ++k) {
         if (population.reached[k]) {
           shard.rings[k].at = reinterpret_cast<float*>(
@@ -310,7 +315,9 @@ void Network::fill(std::uint32_t index) {
 void Network::share_out() {
   std::vector<double> cost(shards_.size());
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    cost[i] = shards_[i].count;
+    const Population& population = populations_[shards_[i].population];
+    cost[i] = shards_[i].count *
+              (population.cells ? 4.0 * static_cast<double>(population.cells->nodes()) : 1.0);
   }
   for (const Projection& p : projections_) {
     for (std::size_t k = 0; k < p.rows.size(); ++k) {

@@ -10,6 +10,8 @@
 #include <memory>
 
 #include "../error.hpp"
+#include "arrays.hpp"
+#include "cables_module.hpp"
 #include "network.hpp"
 
 namespace nb = nanobind;
@@ -18,6 +20,8 @@ using namespace nb::literals;
 namespace {
 
 using sangbo::dynamics::Distribution;
+using sangbo::dynamics::Given;
+using sangbo::dynamics::given;
 using sangbo::dynamics::Model;
 using sangbo::dynamics::Network;
 using sangbo::dynamics::Population;
@@ -26,25 +30,7 @@ using sangbo::dynamics::Rule;
 using sangbo::dynamics::Sizes;
 using sangbo::dynamics::Stimulus;
 using sangbo::dynamics::Storage;
-
-template <class T>
-using Given = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-template <class T>
-std::vector<T> taken(const Given<T>& array) {
-  return {array.data(), array.data() + array.shape(0)};
-}
-
-// A NumPy array that owns what the vector held.
-template <class T>
-nb::ndarray<nb::numpy, T, nb::ndim<1>> given(std::vector<T> values) {
-  auto held = std::make_unique<std::vector<T>>(std::move(values));
-  T* data = held->data();
-  const std::size_t size = held->size();
-  const nb::capsule owner(held.release(),
-                          [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-  return {data, {size}, owner};
-}
+using sangbo::dynamics::taken;
 
 template <class T>
 nb::ndarray<nb::numpy, T, nb::ndim<1>> moved(std::vector<T>& values) {
@@ -165,7 +151,9 @@ NB_MODULE(_dynamics, module) {
     return Made{sangbo::dynamics::pairs(taken(begins), taken(targets))};
   });
 
-  nb::class_<Network>(module, "Network")
+  nb::class_<Network> network(module, "Network");
+  sangbo::dynamics::bind_cells(module, network);
+  network
       .def(nb::init<std::uint64_t, unsigned, const std::string&>(), "seed"_a, "threads"_a, "isa"_a)
       .def("population", &Network::population)
       .def("listed",

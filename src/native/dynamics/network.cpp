@@ -37,6 +37,17 @@ std::uint32_t Network::listed(std::string name, std::uint32_t size,
   return streams_++;
 }
 
+std::uint32_t Network::cells(std::string name, std::uint32_t size, std::unique_ptr<Cells> cells) {
+  Population p{};
+  p.name = std::move(name);
+  p.size = size;
+  p.cells = std::move(cells);
+  p.cells->build(size);
+  p.reached.resize(p.cells->sites());
+  populations_.push_back(std::move(p));
+  return streams_++;
+}
+
 void Network::set_parameter(std::uint32_t population, std::uint32_t index,
                             const std::vector<float>& values) {
   Population& p = populations_[population];
@@ -165,7 +176,7 @@ void Network::list(Shard& shard, std::uint64_t step) {
 // Sends the spikes that the caller listed for step 0.
 void Network::begin() {
   for (Shard& shard : shards_) {
-    if (populations_[shard.population].model == nullptr) {
+    if (populations_[shard.population].listed()) {
       list(shard, 0);
     }
   }
@@ -176,43 +187,21 @@ void Network::begin() {
 }
 
 void Network::advance(Shard& shard) {
-  Population& p = populations_[shard.population];
+  const Population& p = populations_[shard.population];
   shard.spikes.clear();
-  if (p.model == nullptr) {
+  if (p.listed()) {
     list(shard, step_ + 1);
     return;  // nothing can be connected to it
   }
-  float* states[32];
-  const float* parameters[64];
-  float* inputs[8];
-  std::uint8_t input_strides[8];
-  for (std::size_t k = 0; k < p.states.size(); ++k) {
-    states[k] = p.states[k].as<float>() + shard.first;
-  }
-  for (std::size_t k = 0; k < p.parameters.size(); ++k) {
-    parameters[k] = p.parameters[k].as<float>() + std::size_t{p.strides[k]} * shard.first;
-  }
   const std::uint64_t slot = (step_ + 1) & ((1U << p.bits.delay) - 1);
   for (std::size_t k = 0; k < shard.rings.size(); ++k) {
-    input_strides[k] = p.reached[k];
-    inputs[k] = zeros_.as<float>();
+    shard.inputs[k] = nullptr;
     if (p.reached[k]) {
-      inputs[k] = shard.rings[k].at + (slot << p.bits.target);
-      stimulate_shard(p, shard, k, inputs[k]);
+      shard.inputs[k] = shard.rings[k].at + (slot << p.bits.target);
+      stimulate_shard(p, shard, k, shard.inputs[k]);
     }
   }
-  const Advance step{round_up(shard.count, kLanes),
-                     states,
-                     parameters,
-                     p.strides.data(),
-                     inputs,
-                     input_strides,
-                     seed_,
-                     shard.population,
-                     shard.first,
-                     step_,
-                     shard.fired.data()};
-  if (!p.model->advance(step)) {
+  if (!(p.cells ? advance_cells(shard, p) : advance_neurons(shard, p))) {
     bad_.store(shard.population, std::memory_order_relaxed);
   }
   for (std::uint32_t at = 0; at < shard.count; at += kLanes) {
@@ -227,6 +216,42 @@ void Network::advance(Shard& shard) {
     }
   }
   remember(shard);
+}
+
+bool Network::advance_cells(Shard& shard, const Population& p) const {
+  return kernels_.advance_cells({&p.cells->view(), shard.count, p.cells->width(),
+                                 p.cells->states(shard.first), shard.inputs.data(), step_, seed_,
+                                 shard.population, shard.first, shard.scratch.as<double>(),
+                                 shard.fired.data()});
+}
+
+bool Network::advance_neurons(Shard& shard, const Population& p) {
+  float* states[32];
+  const float* parameters[64];
+  float* inputs[8];
+  std::uint8_t input_strides[8];
+  for (std::size_t k = 0; k < p.states.size(); ++k) {
+    states[k] = p.states[k].as<float>() + shard.first;
+  }
+  for (std::size_t k = 0; k < p.parameters.size(); ++k) {
+    parameters[k] = p.parameters[k].as<float>() + std::size_t{p.strides[k]} * shard.first;
+  }
+  for (std::size_t k = 0; k < shard.inputs.size(); ++k) {
+    input_strides[k] = p.reached[k];
+    inputs[k] = p.reached[k] ? shard.inputs[k] : zeros_.as<float>();
+  }
+  const Advance step{round_up(shard.count, kLanes),
+                     states,
+                     parameters,
+                     p.strides.data(),
+                     inputs,
+                     input_strides,
+                     seed_,
+                     shard.population,
+                     shard.first,
+                     step_,
+                     shard.fired.data()};
+  return p.model->advance(step);
 }
 
 // Lists the spikes of the step that every shard has just taken; one thread, while all others wait.
@@ -246,7 +271,8 @@ bool Network::collect() {
       if (step_ != 0 && step_ % s.every == 0) {
         s.steps.push_back(step_);
         for (const std::uint32_t neuron : s.neurons) {
-          s.values.push_back(p.states[s.state].as<float>()[neuron]);
+          s.values.push_back(p.cells ? static_cast<float>(p.cells->read(s.state, neuron))
+                                     : p.states[s.state].as<float>()[neuron]);
         }
       }
     }
@@ -376,7 +402,7 @@ void Network::deliver(Shard& shard, Projection& p, std::uint32_t phase) {
     release(spikes, now, *p.short_term, p.sources[k], shard.shares);
     delivery.shares = shard.shares.data();
   }
-  rows.events += post.model->integers ? kernels_.deliver_integers(delivery, ring.integers())
+  rows.events += post.integers() ? kernels_.deliver_integers(delivery, ring.integers())
                  : p.storage == Storage::kCompact ? kernels_.deliver_compact(delivery, ring.at)
                                                   : kernels_.deliver_wide(delivery, ring.at);
 }

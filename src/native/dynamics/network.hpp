@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "../pool.hpp"
+#include "cables.hpp"
 #include "learning.hpp"
 #include "neurons.hpp"
 #include "plasticity.hpp"
@@ -27,6 +28,8 @@ struct Shard {
   std::uint32_t first;  // neuron
   std::uint32_t count;
   std::vector<Ring> rings;            // of each input that synapses reach
+  std::vector<float*> inputs;         // of this step
+  Buffer scratch;                     // of cells of many compartments
   std::vector<std::uint16_t> fired;   // of this step
   std::vector<std::uint32_t> spikes;  // the same as a list
   std::vector<float> shares;          // of spikes that short-term plasticity weakens
@@ -57,7 +60,8 @@ struct Sample {
 
 struct Population {
   std::string name;
-  const Model* model;  // null where spikes are listed
+  const Model* model;  // null where spikes are listed, and of cells
+  std::unique_ptr<Cells> cells;
   std::uint32_t size;
   std::uint32_t padded;
   std::vector<Buffer> states;
@@ -77,6 +81,9 @@ struct Population {
   // Of a population whose spikes are listed.
   std::vector<std::uint64_t> listed_steps;
   std::vector<std::uint32_t> listed_neurons;
+
+  [[nodiscard]] bool listed() const { return model == nullptr && cells == nullptr; }
+  [[nodiscard]] bool integers() const { return model != nullptr && model->integers; }
 };
 
 struct Projection {
@@ -129,6 +136,7 @@ class Network {
   // Spikes at steps of the caller's, ascending.
   std::uint32_t listed(std::string name, std::uint32_t size, std::vector<std::uint64_t> steps,
                        std::vector<std::uint32_t> neurons);
+  std::uint32_t cells(std::string name, std::uint32_t size, std::unique_ptr<Cells> cells);
   // One value for all, or one for each neuron.
   void set_parameter(std::uint32_t population, std::uint32_t index,
                      const std::vector<float>& values);
@@ -181,6 +189,8 @@ class Network {
   void begin();
   void list(Shard& shard, std::uint64_t step);
   void advance(Shard& shard);
+  bool advance_neurons(Shard& shard, const Population& population);
+  bool advance_cells(Shard& shard, const Population& population) const;
   void remember(Shard& shard);
   void sweep(Projection& projection, std::size_t shard, float reward = 0);
   void deliver(Shard& shard);

@@ -57,6 +57,7 @@ struct PoissonDrive {
   float weight;
 };
 
+struct CellAdvance;
 struct Delivery;
 struct Plastic;
 struct Rewarded;
@@ -70,6 +71,8 @@ struct Kernels {
                   std::uint32_t stream, std::uint32_t first, std::uint64_t step);
   void (*noise)(float mean, float deviation, float* input, std::size_t count, std::uint64_t seed,
                 std::uint32_t stream, std::uint32_t first, std::uint64_t step);
+  // One step of cells of many compartments; false where a potential is no longer finite.
+  bool (*advance_cells)(const CellAdvance& advance);
   std::uint64_t (*deliver_compact)(const Delivery& delivery, float* ring);
   std::uint64_t (*deliver_wide)(const Delivery& delivery, float* ring);
   std::uint64_t (*deliver_integers)(const Delivery& delivery, std::int32_t* ring);

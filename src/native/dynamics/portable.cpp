@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "cables.hpp"
 #include "plasticity.hpp"
 #include "random.hpp"
 #include "synapses.hpp"
@@ -22,6 +23,8 @@ namespace {
 
 #include "neurons.inl"
 
+#include "cables.inl"
+
 }  // namespace
 
 const Kernels kPortable = {"portable",
@@ -29,6 +32,7 @@ const Kernels kPortable = {"portable",
                            sizeof kModels / sizeof *kModels,
                            poisson,
                            noise,
+                           advance_cells,
                            deliver_compact,
                            deliver_wide,
                            deliver_integers,

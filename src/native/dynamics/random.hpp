@@ -23,7 +23,8 @@ enum class Purpose : std::uint32_t {
   kTotals,
   kStep,
   kStimulus,
-  kLearning
+  kLearning,
+  kRelease
 };
 
 using PhiloxCounter = std::array<std::uint32_t, 4>;

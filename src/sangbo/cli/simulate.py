@@ -168,6 +168,47 @@ def connectome(
         typer.echo(f"{name.replace('_', ' ')}: {found.rest[name]:.1f} Hz, touched {rate:.1f} Hz")
 
 
+@app.command()
+def cable(
+    swc: Annotated[Path | None, typer.Option(metavar="FILE.swc", help="The cell.")] = None,
+    current: Annotated[float, typer.Option(help="Into the soma from 2 ms on, pA.")] = 500.0,
+    duration: Annotated[float, typer.Option(min=0, help="Milliseconds.")] = 50.0,
+    step: Annotated[float, typer.Option(help="Milliseconds.")] = 0.01,
+    longest: Annotated[float | None, typer.Option(help="Compartment, µm.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """A cell of many compartments with the squid's channels; a ball and stick without a file."""
+    from sangbo import dynamics
+    from sangbo.dynamics.cables.measure import measure
+
+    if swc is None:
+        stick = dynamics.cylinder("dendrite", 1000.0, 2.0, parent="soma")
+        shape = dynamics.Morphology([dynamics.sphere("soma", 20.0), stick])
+    else:
+        shape = dynamics.read_swc(swc)
+    with progress_bars() as progress:
+        found = measure(
+            shape,
+            ["hh"],
+            current=current,
+            duration=duration,
+            step=step,
+            longest=longest,
+            progress=progress,
+        )
+    if json:
+        print_json(found.to_dict())
+        return
+    times = ", ".join(f"{t:.2f}" for t in found.spike_times_ms[:8]) or "none"
+    velocity = found.conduction_velocity_m_per_s
+    travels = "no spike travels" if velocity is None else f"spikes travel at {velocity:.3g} m/s"
+    typer.echo(
+        f"{shape}, {found.compartments} compartments\n"
+        f"spikes at {times} ms; {travels}\n"
+        f"a steady potential keeps {found.attenuation:.3g} of itself from the soma to the far tip"
+    )
+
+
 def _run(
     name: str,
     network: Network,

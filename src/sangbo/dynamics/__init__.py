@@ -10,6 +10,13 @@
 """
 
 from sangbo.dynamics import presets
+from sangbo.dynamics.cables.cell import Cable
+from sangbo.dynamics.cables.ion import Channel, Gate, Passive, Rate, SquidAxon
+from sangbo.dynamics.cables.mesh import Place
+from sangbo.dynamics.cables.morphology import Morphology, Section, cylinder, sphere
+from sangbo.dynamics.cables.schemes import KineticSite, Reaction, Scheme, receptor
+from sangbo.dynamics.cables.sites import ExponentialSite, Magnesium, TwoExponentialSite, Vesicles
+from sangbo.dynamics.cables.swc import read_swc
 from sangbo.dynamics.channels import HodgkinHuxley, TraubMiles
 from sangbo.dynamics.convolution import Convolution
 from sangbo.dynamics.energy import StepCost, step_cost
@@ -18,6 +25,7 @@ from sangbo.dynamics.loihi_learning import LoihiLearning, Trace
 from sangbo.dynamics.mapping import place
 from sangbo.dynamics.model import Model
 from sangbo.dynamics.network import Network, Population, Projection
+from sangbo.dynamics.neuromodulator import Modulated, Neuromodulator
 from sangbo.dynamics.neurons import LIF, AdaptiveLIF, AdEx, Izhikevich, McCullochPitts
 from sangbo.dynamics.nir import Imported, from_nir, to_nir
 from sangbo.dynamics.parquet import ParquetFolder, read_recording
@@ -60,42 +68,58 @@ __all__ = [
     "AdaptiveLIF",
     "AllToAll",
     "ByDistance",
+    "Cable",
+    "Channel",
     "ConductanceAlpha",
     "ConductanceExponential",
     "Convolution",
     "CurrentAlpha",
     "CurrentExponential",
     "Delta",
+    "ExponentialSite",
     "FixedInDegree",
     "FixedOutDegree",
     "FixedProbability",
     "FixedTotal",
+    "Gate",
     "HodgkinHuxley",
     "HomeostaticScaling",
     "Imported",
     "Izhikevich",
+    "KineticSite",
     "Loihi",
     "LoihiLearning",
+    "Magnesium",
     "McCullochPitts",
     "Memory",
     "Model",
+    "Modulated",
+    "Morphology",
     "Network",
+    "Neuromodulator",
     "NoiseInput",
     "Normal",
     "OneToOne",
     "Pairs",
     "ParquetFolder",
+    "Passive",
+    "Place",
     "PoissonInput",
     "PoissonSource",
     "Population",
     "Projection",
+    "Rate",
+    "Reaction",
     "Recorder",
     "RegularSource",
     "RewardSTDP",
     "Rule",
     "Run",
     "Sampling",
+    "Scheme",
+    "Section",
     "SpikeTimes",
+    "SquidAxon",
     "Static",
     "StepCost",
     "StepInput",
@@ -103,12 +127,18 @@ __all__ = [
     "TraubMiles",
     "TripletSTDP",
     "TsodyksMarkram",
+    "TwoExponentialSite",
     "Uniform",
+    "Vesicles",
+    "cylinder",
     "document",
     "from_nir",
     "place",
     "presets",
     "read_recording",
+    "read_swc",
+    "receptor",
+    "sphere",
     "step_cost",
     "to_nir",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as encode
 
+from sangbo.dynamics.cables.cell import Cable
 from sangbo.dynamics.sources import SpikeTimes
 from sangbo.errors import SimulationError
 from sangbo.files import write_file
@@ -36,7 +37,9 @@ def save(network: Network, path: Path) -> None:
         tensors[f"{p.index}.sent.steps"], tensors[f"{p.index}.sent.neurons"] = steps, neurons
         if isinstance(p.model, SpikeTimes):
             continue
-        for i, name in enumerate(p.states):
+        if isinstance(p.model, Cable):
+            tensors[f"{p.index}.cells"] = native.saved_cells(p.index)
+        for i, name in enumerate([] if isinstance(p.model, Cable) else p.states):
             tensors[f"{p.index}.state.{name}"] = native.state(p.index, i)
         for i, name in enumerate(p.receptors):
             tensors[f"{p.index}.input.{name}"] = native.inputs(p.index, i)
@@ -72,7 +75,9 @@ def restore(network: Network, path: Path) -> None:
             native.set_sent(p.index, tensors[f"{sent}.steps"], tensors[f"{sent}.neurons"])
             if isinstance(p.model, SpikeTimes):
                 continue
-            for i, name in enumerate(p.states):
+            if isinstance(p.model, Cable):
+                native.restore_cells(p.index, tensors[f"{p.index}.cells"])
+            for i, name in enumerate([] if isinstance(p.model, Cable) else p.states):
                 state = tensors[f"{p.index}.state.{name}"].view(np.float32)
                 if state.shape != (p.size,):
                     raise SimulationError(
@@ -100,7 +105,9 @@ def carry_on(network: Network, earlier: Network) -> None:
             continue
         if (before.size, before.states) != (p.size, p.states):
             raise SimulationError(f"expected {before} as before, found {p}")
-        for i in range(len(p.states)):
+        if isinstance(p.model, Cable):
+            new.restore_cells(p.index, old.saved_cells(before.index))
+        for i in range(0 if isinstance(p.model, Cable) else len(p.states)):
             new.set_state(p.index, i, old.state(before.index, i))
         for i in range(len(p.receptors)):
             coming = old.inputs(before.index, i).reshape(-1, p.size)

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sangbo import _dynamics
+from sangbo.dynamics.cables.cell import Cable
+from sangbo.dynamics.model import Model
 from sangbo.dynamics.sources import SpikeTimes
 from sangbo.dynamics.synapses import bounds, longest, make_plastic
 from sangbo.dynamics.values import Normal, Uniform
@@ -28,6 +30,14 @@ class Kernel(NamedTuple):
 
 KERNELS = {m[0]: Kernel(*m[1:]) for m in _dynamics.models()}
 _LARGEST_MULTIPLE = 1 << 11
+_LISTED = Kernel([], [], [], False)
+
+
+def kernel(model: Model | Cable | SpikeTimes) -> Kernel:
+    """What ``model`` is to the engine; names of nothing for `SpikeTimes`."""
+    if isinstance(model, Cable):
+        return Kernel(model.states, [], model.receptors, False)
+    return _LISTED if isinstance(model, SpikeTimes) else KERNELS[model.kernel]
 
 
 def make(network: Network, isa: str) -> _dynamics.Network:
@@ -54,18 +64,21 @@ def _make_population(native: _dynamics.Network, population: Population, step: fl
     if isinstance(model, SpikeTimes):
         native.listed(population.name, population.size, *model.listed(step))
         return
-    kernel = KERNELS[model.kernel]
-    kind = np.int32 if kernel.integers else np.float32
+    if isinstance(model, Cable):
+        native.cells(population.name, population.size, model.native(step))
+        return
+    known = kernel(model)
+    kind = np.int32 if known.integers else np.float32
     native.population(population.name, model.kernel, population.size)
     given = model.parameters(step)
-    if set(given) != set(kernel.parameters):
-        raise SimulationError(f"expected parameters {kernel.parameters}, found {sorted(given)}")
-    for index, name in enumerate(kernel.parameters):
+    if set(given) != set(known.parameters):
+        raise SimulationError(f"expected parameters {known.parameters}, found {sorted(given)}")
+    for index, name in enumerate(known.parameters):
         values = np.atleast_1d(np.asarray(given[name])).astype(kind)
         native.set_parameter(population.index, index, values.view(np.float32))
     for name, value in model.states(step).items():
         values = np.broadcast_to(np.asarray(value), population.size).astype(kind)
-        native.set_state(population.index, kernel.states.index(name), values.view(np.float32))
+        native.set_state(population.index, known.states.index(name), values.view(np.float32))
 
 
 def _make_projection(native: _dynamics.Network, projection: Projection, network: Network) -> None:
@@ -88,17 +101,11 @@ def _make_projection(native: _dynamics.Network, projection: Projection, network:
         weights,
         delays,
         longest(delay, network.step),
-        1.0 if KERNELS[_kernel(post)].integers else _unit(weight),
+        1.0 if post.integers else _unit(weight),
         max(map(abs, bounds("weight", weight))),
         0,
     )
     make_plastic(native, index, synapses, network.step)
-
-
-def _kernel(population: Population) -> str:
-    if isinstance(population.model, SpikeTimes):
-        raise SimulationError(f"expected a target that has inputs, found {population}")
-    return population.model.kernel
 
 
 def _unit(weight: Any) -> float:

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sangbo import _dynamics
+from sangbo.dynamics.cables.cell import Cable
 from sangbo.dynamics.checkpoint import carry_on, restore, save
 from sangbo.dynamics.convolution import Convolution
 from sangbo.dynamics.loihi_learning import LoihiLearning
 from sangbo.dynamics.memory import check_memory
 from sangbo.dynamics.model import Model, resolved
-from sangbo.dynamics.native import KERNELS, make
+from sangbo.dynamics.native import kernel, make
 from sangbo.dynamics.recording import Memory, Recorder, Sampling
 from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
@@ -55,7 +56,7 @@ class Population:
         index: int,
         name: str,
         size: int,
-        model: Model | SpikeTimes,
+        model: Model | Cable | SpikeTimes,
         positions: NDArray[np.float64] | None,
     ) -> None:
         self.network, self.index, self.name, self.size = network, index, name, size
@@ -64,24 +65,25 @@ class Population:
     @property
     def receptors(self) -> list[str]:
         """Names of what projections and stimuli may act on."""
-        return (
-            [] if isinstance(self.model, SpikeTimes) else list(KERNELS[self.model.kernel].receptors)
-        )
+        return list(kernel(self.model).receptors)
 
     @property
     def states(self) -> list[str]:
         """Names of the states that can be sampled."""
-        return [] if isinstance(self.model, SpikeTimes) else list(KERNELS[self.model.kernel].states)
+        return list(kernel(self.model).states)
 
     @property
     def integers(self) -> bool:
         """Whether its states and inputs are whole numbers."""
-        return not isinstance(self.model, SpikeTimes) and KERNELS[self.model.kernel].integers
+        return kernel(self.model).integers
 
     def state(self, name: str) -> NDArray[np.float32] | NDArray[np.int32]:
         """State ``name`` of all neurons now, shape (size,)."""
         native = self.network.build()
-        values = native.state(self.index, self._find("state", self.states, name))
+        state = self._find("state", self.states, name)
+        if isinstance(self.model, Cable):
+            return native.probe(self.index, state)
+        values = native.state(self.index, state)
         return values.view(np.int32) if self.integers else values
 
     def fire(self, times: ArrayLike, neurons: ArrayLike) -> None:
@@ -288,7 +290,7 @@ class Network:
     def population(
         self,
         size: int | None,
-        model: Model | SpikeTimes,
+        model: Model | Cable | SpikeTimes,
         *,
         name: str | None = None,
         positions: ArrayLike | None = None,
@@ -312,7 +314,9 @@ class Network:
             size = model.neurons
         if size is None or not 0 < size < 2**31:
             raise SimulationError(f"expected 1 to 2³¹ − 1 neurons in {name}, found {size}")
-        if not isinstance(model, SpikeTimes):
+        if isinstance(model, Cable):
+            model.check(self.step)
+        elif not isinstance(model, SpikeTimes):
             chosen: Model = resolved(model, size, np.random.default_rng([self.seed, index]))
             chosen.parameters(self.step)
             model = chosen
@@ -410,6 +414,11 @@ class Network:
     def neurons(self) -> int:
         """Neurons in all, sources included."""
         return sum(p.size for p in self.populations)
+
+    @property
+    def memory(self) -> Memory:
+        """What was recorded where nobody gave another recorder."""
+        return self._memory
 
     @property
     def time(self) -> float:

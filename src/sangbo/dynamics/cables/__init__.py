@@ -1,0 +1,1 @@
+"""Cells of many compartments: shapes, channels, synapses anywhere, and the cable equation."""
