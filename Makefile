@@ -18,7 +18,7 @@ LAVA := .venv-lava
 SPIKES := .venv-spikingjelly
 
 .PHONY: run test test-oracles benchmark-language-model benchmark-spikingjelly benchmark-dynamics \
-  figure-dynamics record-lava record-simulators test-native test-sanitizers lint format clean
+  benchmark-cables figure-cables figure-dynamics record-cables record-lava record-simulators test-native test-sanitizers lint format clean
 
 run: $(INSTALLED)
 	@test -f $(OUTPUT)/graph.json || $(BIN)/sangbo convert $(MODEL) -o $(OUTPUT)
@@ -79,6 +79,13 @@ $(BENCH)/.installed: pyproject.toml $(NATIVE)
 benchmark-dynamics: $(SIMULATORS)/.installed
 	$(SIMULATORS)/bin/python benchmarks/dynamics.py
 
+benchmark-cables: $(SIMULATORS)/.installed
+	$(SIMULATORS)/bin/python benchmarks/cables.py
+
+# How errors of cables fall with compartments and steps, as a picture.
+figure-cables: $(INSTALLED)
+	$(BIN)/python benchmarks/cables_convergence.py docs/cables-convergence.png
+
 # Cost by synaptic events, as a picture.
 figure-dynamics: $(INSTALLED)
 	$(BIN)/python benchmarks/dynamics_cost.py docs/dynamics-cost.png
@@ -86,6 +93,10 @@ figure-dynamics: $(INSTALLED)
 record-simulators: $(SIMULATORS)/.installed
 	$(SIMULATORS)/bin/python tests/dynamics/simulators/record.py tests/dynamics/simulators/recorded.json
 	$(SIMULATORS)/bin/python tests/dynamics/simulators/brunel.py tests/dynamics/simulators/brunel.json
+
+# NEURON's cells of many compartments; one of them is in the data package `neuron`.
+record-cables: $(SIMULATORS)/.installed
+	$(SIMULATORS)/bin/python tests/dynamics/simulators/cables.py tests/dynamics/simulators/cables.json
 
 # Lava steps Loihi's neurons; it wants Python 3.10.
 record-lava:

@@ -50,8 +50,9 @@ def truth(site: d.KineticSite, times: NDArray[np.float64]) -> NDArray[np.float64
         transmitter = sum(w for t, w in TRAIN if t < middle < t + PULSE)
         inside = (times > a + 1e-9) & (times < b + 1e-9)
         at = np.minimum(times[inside], b)
+        ends = np.unique(np.append(at, b))
         solved = solve_ivp(
-            right, (a, b), y, "Radau", np.append(at, b), args=(transmitter,), rtol=1e-9, atol=1e-12
+            right, (a, b), y, "Radau", ends, args=(transmitter,), rtol=1e-9, atol=1e-12
         )
         v, p = solved.y[0], solved.y[1:]
         found[inside] = (conductance(p, v) * (v - site.e))[: at.size]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sangbo.dynamics.cables.measure import crossings
 from sangbo.dynamics.cables.mesh import mesh
 from sangbo.errors import SimulationError
 
+SLOPE = d.Rate("sigmoid", 1.0, 0.0, 1.0)
 STICK = d.Morphology([d.sphere("soma", 20.0), d.cylinder("dend", 300.0, 2.0, parent="soma")])
 
 
@@ -81,7 +83,11 @@ def test_bad_swc_is_refused(tmp_path: Path, lines: list[str], message: str) -> N
         d.read_swc(swc(tmp_path, *lines))
 
 
-def test_a_missing_swc_is_refused(tmp_path: Path) -> None:
+def test_neuroml_and_a_missing_swc_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cell.nml"
+    path.write_text('<?xml version="1.0"?><neuroml/>', encoding="utf-8")
+    with pytest.raises(SimulationError, match="NeuroML is not read"):
+        d.read_swc(path)
     with pytest.raises(SimulationError, match="expected an SWC file"):
         d.read_swc(tmp_path / "none.swc")
 
@@ -333,7 +339,7 @@ def test_stiff_and_wild_parameters_are_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: d.Rate("cubic", 1.0, 0.0, 1.0), "expected a course"),
+        (lambda: replace(SLOPE, course="cubic"), "expected a course"),
         (lambda: d.Rate("sigmoid", 1.0, 0.0, 0.0), "a width other than 0"),
         (lambda: d.Channel(-1.0, 0.0), "expected g ≥ 0"),
         (lambda: d.Gate(0, d.Rate("sigmoid", 1, 0, 1), d.Rate("sigmoid", 1, 0, 1)), "a power"),

@@ -10,7 +10,7 @@
 """
 
 from sangbo.dynamics import presets
-from sangbo.dynamics.cables.cell import Cable
+from sangbo.dynamics.cables.cell import Cable, Method
 from sangbo.dynamics.cables.ion import Channel, Gate, Passive, Rate, SquidAxon
 from sangbo.dynamics.cables.mesh import Place
 from sangbo.dynamics.cables.morphology import Morphology, Section, cylinder, sphere
@@ -92,6 +92,7 @@ __all__ = [
     "Magnesium",
     "McCullochPitts",
     "Memory",
+    "Method",
     "Model",
     "Modulated",
     "Morphology",

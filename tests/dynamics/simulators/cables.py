@@ -1,6 +1,6 @@
 """Records what NEURON does with cells of many compartments; run by its own environment.
 
-make record-cables SWC=file.swc
+make record-cables
 """
 
 from __future__ import annotations
@@ -8,14 +8,19 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from neuron import h
 
+from sangbo.data.packages import fetch
+from sangbo.sources.archives import read_member
+
 h.load_file("stdrun.hoc")
 h.load_file("import3d.hoc")
 
+PYRAMIDAL = "tests/data/Ctgf-2A-dgCre-D_Ai14_BT_-245170.06.06.01_539748835_m_pia.swc"
 RESISTIVITY = 100.0
 STEP = 0.001
 DURATION = 30.0
@@ -127,7 +132,7 @@ def record(name: str, sections: dict[str, Any], route: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    target, swc = sys.argv[1:]
+    (target,) = sys.argv[1:]
     found = {"neuron": h.nrnversion()}
     for name in SHAPES:
         sections = build(name)
@@ -135,7 +140,10 @@ def main() -> None:
         print(name, found[name], file=sys.stderr)
         for s in sections.values():
             h.delete_section(sec=s)
-    sections, _ = read(swc)
+    with tempfile.TemporaryDirectory() as folder:
+        swc = Path(folder) / "cell.swc"
+        swc.write_bytes(read_member(fetch("neuron"), PYRAMIDAL))
+        sections, _ = read(str(swc))
     soma = sections["soma[0]" if "soma[0]" in sections else "soma"]
     h.distance(0, soma(0.5))
     far = max(sections.values(), key=lambda s: h.distance(s(1)))

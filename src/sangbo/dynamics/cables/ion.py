@@ -59,7 +59,7 @@ class Gate:
     backward: Rate
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.power, int) and 1 <= self.power <= 16):
+        if not 1 <= self.power <= 16:
             raise SimulationError(f"expected a power of 1 to 16, found {self.power}")
 
     def settled(self, v: float) -> float:

@@ -77,7 +77,7 @@ class Vesicles:
 
     def add(self, cells: _dynamics.Cells) -> None:
         """Give them to the synapse that was added last."""
-        if not (isinstance(self.count, int) and 1 <= self.count <= 32):
+        if not 1 <= self.count <= 32:
             raise SimulationError(f"expected 1 to 32 vesicles, found {self.count}")
         if not 0 < self.use <= 1 or not 0 <= self.tau_facilitation < math.inf:
             raise SimulationError(

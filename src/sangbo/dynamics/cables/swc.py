@@ -53,6 +53,8 @@ def _lines(path: Path, scale: float) -> list[_Sample]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise SimulationError(f"expected an SWC file in {path}: {error.strerror}") from None
+    if text.lstrip().startswith("<"):
+        raise SimulationError(f"expected an SWC file in {path}, found XML: NeuroML is not read")
     found: list[_Sample] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.partition("#")[0].split()
@@ -84,8 +86,8 @@ def _checked(samples: list[_Sample], path: str) -> list[_Sample]:
         raise SimulationError(f"expected samples in {path}, found none")
     known = {s.number: s for s in samples}
     if len(known) != len(samples):
-        seen: set[int] = set()
-        twice = next(s.number for s in samples if s.number in seen or seen.add(s.number))
+        numbers = [s.number for s in samples]
+        twice = next(n for k, n in enumerate(numbers) if n in numbers[:k])
         raise SimulationError(f"expected every sample of {path} once, found {twice} again")
     roots = [s.number for s in samples if s.parent < 0]
     if len(roots) != 1:
