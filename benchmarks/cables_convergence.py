@@ -86,8 +86,10 @@ def main() -> None:
     first = time["crank_nicolson"][0]
     right.loglog(STEPS, [first * (h / STEPS[0]) ** 2 for h in STEPS], "k:", label="order 2")
     right.set(xlabel="step, ms", ylabel="error of arrival, ms", title="time")
-    for axes in (left, right):
-        axes.grid(alpha=0.3, which="both")
+    for axes, ticks in ((left, LENGTHS), (right, STEPS)):
+        axes.minorticks_off()
+        axes.set_xticks(ticks, [f"{x:g}" for x in ticks])
+        axes.grid(alpha=0.3)
         axes.legend(frameon=False)
     figure.savefig(options.picture, dpi=120)
 

@@ -16,7 +16,7 @@ import sangbo.pynn
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 EXAMPLES = [
     pytest.param(block, id=f"{name}-{i}")
-    for name in ("dynamics.md", "pynn.md")
+    for name in ("cables.md", "dynamics.md", "pynn.md")
     for i, block in enumerate(
         re.findall(r"```python\n(.*?)```", (DOCUMENTS / name).read_text("utf-8"), re.DOTALL)
     )

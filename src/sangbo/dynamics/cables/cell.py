@@ -52,7 +52,7 @@ class Cable:
     ...     synapses={"ampa": d.ExponentialSite(place=d.Place("dend", 0.8))},
     ... )
     >>> cell.compartments
-    11
+    9
 
     Attributes:
         morphology: the shape.
