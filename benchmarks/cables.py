@@ -22,7 +22,7 @@ DEGREE = 10
 PIECES = 10  # compartments of a small cell's dendrite
 DELAY = 2.0
 WEIGHT = 0.5  # nS
-CURRENT = 0.12  # nA
+CURRENT = 0.2  # nA
 # One cell: a soma and eight branches that branch twice, Hodgkin and Huxley's channels all over.
 BRANCH, THICK, LONGEST = 200.0, 2.0, 10.0
 
@@ -48,7 +48,7 @@ def sangbo_cell() -> Simulate:
     cell = d.Cable(morphology=d.Morphology(sections), channels={"all": ["hh"]}, longest=LONGEST)
     network = d.Network(step=STEP, threads=1)
     cells = network.population(1, cell)
-    network.stimulate(cells, d.StepInput(times=[1.0], values=[10_000.0]))
+    network.stimulate(cells, d.StepInput(times=[1.0], values=[3000.0]))
     return _sangbo(network)
 
 
@@ -100,7 +100,7 @@ def neuron_cell() -> Simulate:
         known[name] = s
         made.append(s)
     clamp = h.IClamp(made[0](0.5))
-    clamp.delay, clamp.dur, clamp.amp = 1.0, 1e9, 10.0
+    clamp.delay, clamp.dur, clamp.amp = 1.0, 1e9, 3.0
     return _neuron(h, [made, clamp], [made[0]], 1)
 
 
@@ -137,11 +137,11 @@ def neuron_network(threads: int) -> Simulate:
 
 def _neuron(h: Any, kept: list[Any], somas: list[Any], threads: int) -> Simulate:
     h.load_file("stdrun.hoc")
-    spikes = h.Vector()
-    for soma in somas:
+    spikes = [h.Vector() for _ in somas]  # one each: threads must not share them
+    for soma, own in zip(somas, spikes, strict=True):
         link = h.NetCon(soma(0.5)._ref_v, None, sec=soma)
         link.threshold = 0.0
-        link.record(spikes)
+        link.record(own)
         kept.append(link)
     context = h.ParallelContext()
     context.nthread(threads)
@@ -152,10 +152,11 @@ def _neuron(h: Any, kept: list[Any], somas: list[Any], threads: int) -> Simulate
     held = [kept, spikes, context]
 
     def simulate(duration: float) -> tuple[float, int]:
-        before = len(held[1])
+        before = sum(map(len, held[1]))
         start = time.perf_counter()
         context.psolve(h.t + duration)
-        return time.perf_counter() - start, len(held[1]) - before
+        took = time.perf_counter() - start
+        return took, sum(map(len, held[1])) - before
 
     return simulate
 
