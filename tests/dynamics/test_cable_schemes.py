@@ -122,7 +122,8 @@ def test_impossible_schemes_are_refused(make: Callable[[], object], message: str
 
 def test_impossible_sites_are_refused() -> None:
     scheme = d.receptor("ampa", d.Place("soma")).scheme
-    for options in ({"g": 0.0}, {"pulse": math.inf}, {"transmitter": -1.0}):
+    wrong: list[dict[str, Any]] = [{"g": 0.0}, {"pulse": math.inf}, {"transmitter": -1.0}]
+    for options in wrong:
         site = d.KineticSite(place=d.Place("soma"), scheme=scheme, **options)
         network = d.Network(step=0.025)
         shape = d.Morphology([d.sphere("soma", 20.0)])
@@ -154,7 +155,8 @@ def arrivals(
     g = network.run(max(map(max, trains)) + 1).recorded.samples("cells", "g@s")[1]
     steps = np.array([[round((t + 0.1) / 0.1) for t in train] for train in trains])
     before = np.take_along_axis(g.T, steps - 2, 1)
-    return np.take_along_axis(g.T, steps - 1, 1) - before
+    found: NDArray[np.float64] = np.take_along_axis(g.T, steps - 1, 1) - before
+    return found
 
 
 def test_means_are_tsodyks_and_markrams() -> None:

@@ -19,6 +19,7 @@ from sangbo.dynamics.cables.measure import crossings
 from sangbo.dynamics.cables.mesh import mesh
 from sangbo.errors import SimulationError
 
+CUBIC: Any = "cubic"
 SLOPE = d.Rate("sigmoid", 1.0, 0.0, 1.0)
 STICK = d.Morphology([d.sphere("soma", 20.0), d.cylinder("dend", 300.0, 2.0, parent="soma")])
 
@@ -36,6 +37,11 @@ def run(cell: d.Cable, step: float, duration: float, current: float, size: int =
     for state in cell.states:
         network.record(cells, state)
     return network.run(duration).recorded
+
+
+def arrivals(seen: d.Memory, state: str) -> list[float]:
+    times, v = seen.samples("cells", state)
+    return crossings(times, v[:, 0])
 
 
 # --- shapes ---
@@ -173,7 +179,7 @@ def test_time_is_of_second_order() -> None:
 
     def first(step: float) -> float:
         seen = run(cell, step, 6.0, 400.0)
-        return crossings(*(x.ravel() for x in seen.samples("cells", "v@tip")))[0]
+        return arrivals(seen, "v@tip")[0]
 
     true = first(0.0015625)
     errors = [abs(first(step) - true) for step in (0.05, 0.025, 0.0125)]
@@ -183,7 +189,7 @@ def test_time_is_of_second_order() -> None:
         morphology=shape, channels={"all": ["hh"]}, longest=40.0, method="implicit_euler"
     )
     seen = run(slow, 0.0125, 6.0, 400.0)
-    assert len(crossings(*(x.ravel() for x in seen.samples("cells", "v")))) == 1
+    assert len(arrivals(seen, "v")) == 1
 
 
 def test_a_patch_is_the_point_neuron() -> None:
@@ -339,7 +345,7 @@ def test_stiff_and_wild_parameters_are_refused() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: replace(SLOPE, course="cubic"), "expected a course"),
+        (lambda: replace(SLOPE, course=CUBIC), "expected a course"),
         (lambda: d.Rate("sigmoid", 1.0, 0.0, 0.0), "a width other than 0"),
         (lambda: d.Channel(-1.0, 0.0), "expected g ≥ 0"),
         (lambda: d.Gate(0, d.Rate("sigmoid", 1, 0, 1), d.Rate("sigmoid", 1, 0, 1)), "a power"),
