@@ -174,7 +174,7 @@ def cable(
     current: Annotated[float, typer.Option(help="Into the soma from 2 ms on, pA.")] = 500.0,
     duration: Annotated[float, typer.Option(min=0, help="Milliseconds.")] = 50.0,
     step: Annotated[float, typer.Option(help="Milliseconds.")] = 0.01,
-    longest: Annotated[float | None, typer.Option(help="Compartment, µm.")] = None,
+    longest: Annotated[float, typer.Option(help="Longest compartment, µm.")] = 5.0,
     json: JsonFlag = False,
 ) -> None:
     """A cell of many compartments with the squid's channels; a ball and stick without a file."""
