@@ -86,6 +86,13 @@ def test_a_converted_network_is_written_and_loaded_as_it_was(tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize("origin", [{}, {"name": "marian-tiny-en-pt"}])
+def test_an_opened_source_says_where_it_is_found_again(origin: dict[str, str]) -> None:
+    opened = Source(networks.llama(), origin=origin)
+    network = sangbo.convert(opened, settings=SMALL)
+    assert network.conversion["origin"]["spec"] == origin.get("name")
+
+
 def test_a_failed_conversion_leaves_the_earlier_model(tmp_path: Path) -> None:
     target = tmp_path / "model"
     network = sangbo.convert(source(), target, SMALL)

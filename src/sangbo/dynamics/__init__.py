@@ -24,11 +24,13 @@ from sangbo.dynamics.loihi import Loihi
 from sangbo.dynamics.loihi_learning import LoihiLearning, Trace
 from sangbo.dynamics.mapping import place
 from sangbo.dynamics.model import Model
-from sangbo.dynamics.network import Network, Population, Projection
+from sangbo.dynamics.network import Network
 from sangbo.dynamics.neuromodulator import Modulated, Neuromodulator
 from sangbo.dynamics.neurons import LIF, AdaptiveLIF, AdEx, Izhikevich, McCullochPitts
 from sangbo.dynamics.nir import Imported, from_nir, to_nir
 from sangbo.dynamics.parquet import ParquetFolder, read_recording
+from sangbo.dynamics.population import Population
+from sangbo.dynamics.projection import Projection
 from sangbo.dynamics.receptors import (
     ConductanceAlpha,
     ConductanceExponential,

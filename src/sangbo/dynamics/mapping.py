@@ -16,7 +16,9 @@ from sangbo.dynamics.synapses import bounds
 from sangbo.errors import SimulationError
 
 if TYPE_CHECKING:
-    from sangbo.dynamics.network import Network, Population, Projection
+    from sangbo.dynamics.network import Network
+    from sangbo.dynamics.population import Population
+    from sangbo.dynamics.projection import Projection
 
 MOST_SYNAPSES = 1 << 27
 """Placed one by one; a whole Loihi's."""

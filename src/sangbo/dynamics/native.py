@@ -16,7 +16,9 @@ from sangbo.dynamics.values import Normal, Uniform
 from sangbo.errors import SimulationError
 
 if TYPE_CHECKING:
-    from sangbo.dynamics.network import Network, Population, Projection
+    from sangbo.dynamics.network import Network
+    from sangbo.dynamics.population import Population
+    from sangbo.dynamics.projection import Projection
 
 
 class Kernel(NamedTuple):

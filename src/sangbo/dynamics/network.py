@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sangbo import _dynamics
 from sangbo.dynamics.cables.cell import Cable
@@ -18,7 +17,9 @@ from sangbo.dynamics.convolution import Convolution
 from sangbo.dynamics.loihi_learning import LoihiLearning
 from sangbo.dynamics.memory import check_memory
 from sangbo.dynamics.model import Model, resolved
-from sangbo.dynamics.native import kernel, make
+from sangbo.dynamics.native import make
+from sangbo.dynamics.population import Population
+from sangbo.dynamics.projection import Projection
 from sangbo.dynamics.recording import Memory, Recorder, Sampling
 from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
@@ -26,7 +27,6 @@ from sangbo.dynamics.sources import SpikeTimes
 from sangbo.dynamics.stimuli import StepInput, Stimulus
 from sangbo.dynamics.synapses import (
     LEARNING,
-    RewardSTDP,
     Static,
     Synapses,
     bounds,
@@ -38,199 +38,6 @@ from sangbo.errors import SimulationError
 from sangbo.progress import Progress, silent
 
 _PIECE = 0.1  # seconds between looks at the clock and at what was recorded
-
-
-class Population:
-    """Neurons of one model.
-
-    Attributes:
-        name: unique in its network.
-        size: neurons.
-        model: their parameters, distributions drawn.
-        positions: of shape (size, dimensions), for rules that look at distance; or None.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        index: int,
-        name: str,
-        size: int,
-        model: Model | Cable | SpikeTimes,
-        positions: NDArray[np.float64] | None,
-    ) -> None:
-        self.network, self.index, self.name, self.size = network, index, name, size
-        self.model, self.positions = model, positions
-
-    @property
-    def receptors(self) -> list[str]:
-        """Names of what projections and stimuli may act on."""
-        return list(kernel(self.model).receptors)
-
-    @property
-    def states(self) -> list[str]:
-        """Names of the states that can be sampled."""
-        return list(kernel(self.model).states)
-
-    @property
-    def integers(self) -> bool:
-        """Whether its states and inputs are whole numbers."""
-        return kernel(self.model).integers
-
-    def state(self, name: str) -> NDArray[np.float32] | NDArray[np.int32]:
-        """State ``name`` of all neurons now, shape (size,)."""
-        native = self.network.build()
-        state = self._find("state", self.states, name)
-        if isinstance(self.model, Cable):
-            return native.probe(self.index, state)
-        values = native.state(self.index, state)
-        return values.view(np.int32) if self.integers else values
-
-    def fire(self, times: ArrayLike, neurons: ArrayLike) -> None:
-        """List other spikes of `SpikeTimes` than before: ``neurons[k]`` at ``times[k]`` ms.
-
-        For inputs that depend on what the network did. Times up to now are past, and do nothing.
-
-        Raises:
-            SimulationError: the population is another one, or the spikes are not such.
-        """
-        when, who = np.asarray(times, np.float64), np.asarray(neurons, np.int64)
-        if not isinstance(self.model, SpikeTimes) or when.shape != who.shape or when.ndim != 1:
-            raise SimulationError(
-                f"expected as many times as neurons that are listed, found {when.shape} and "
-                f"{who.shape} of {self}"
-            )
-        if who.size and not (who.min() >= 0 and who.max() < self.size and (when >= 0).all()):
-            raise SimulationError(
-                f"expected neurons of 0 to {self.size - 1} and times of 0 or later, found "
-                f"{who.min()} to {who.max()} from {when.min()} on"
-            )
-        steps = np.round(when / self.network.step).astype(np.uint64)
-        order = np.lexsort((who, steps))
-        self.network.build().set_listed(self.index, steps[order], who[order].astype(np.uint32))
-
-    @property
-    def spikes(self) -> int:
-        """Spikes so far."""
-        return self.network.build().spikes(self.index)
-
-    def _find(self, what: str, names: list[str], name: str) -> int:
-        if name not in names:
-            raise SimulationError(
-                f"expected a {what} of {self.name}, one of {', '.join(names) or 'none'}, "
-                f"found {name!r}"
-            )
-        return names.index(name)
-
-    def __repr__(self) -> str:
-        return f"Population({self.name!r}, {self.size} × {type(self.model).__name__})"
-
-
-@dataclass(eq=False)
-class Projection:
-    """Synapses from one population to another.
-
-    Attributes:
-        pre, post: the populations.
-        rule: who is connected to whom.
-        synapses: weights and delays.
-        receptor: what the weights act on.
-        kept: of the synapses that were made, those that are not pruned; None where all are there.
-    """
-
-    network: Network
-    index: int
-    pre: Population
-    post: Population
-    rule: Rule
-    synapses: Synapses
-    receptor: str
-    kept: NDArray[np.bool_] | None = field(default=None, init=False, repr=False)
-
-    @property
-    def size(self) -> int:
-        """Synapses made."""
-        return self.network.build().synapse_count(self.index)
-
-    @property
-    def events(self) -> int:
-        """Synapses that spikes have crossed so far."""
-        return self.network.build().events(self.index)
-
-    def connections(self) -> dict[str, NDArray[Any]]:
-        """Every synapse: arrays ``source``, ``target``, ``weight``, ``delay`` (ms), by source.
-
-        Those of `LoihiLearning` have a ``tag`` too, those of `RewardSTDP` their ``eligibility``.
-        """
-        native = self.network.build()
-        native.settle()
-        source, target, weight, delay = native.synapses(self.index)
-        more: dict[str, NDArray[Any]] = {}
-        if isinstance(self.synapses, LoihiLearning):
-            more = {"tag": native.tags(self.index)}
-        elif isinstance(self.synapses, RewardSTDP):
-            more = {"eligibility": native.marks(self.index)}
-        return {
-            **more,
-            "source": source,
-            "target": target,
-            "weight": weight,
-            "delay": delay * self.network.step,
-        }
-
-    def modulate(self, level: float) -> None:
-        """Let the modulator of `RewardSTDP` be ``level`` from now on, until it is set again.
-
-        Raises:
-            SimulationError: the synapses have none, or the level is not finite.
-        """
-        if not isinstance(self.synapses, RewardSTDP) or not math.isfinite(level):
-            raise SimulationError(
-                f"expected a finite level for synapses with a modulator, found {level} for "
-                f"{type(self.synapses).__name__}"
-            )
-        self.network.build().level(self.index, level * self.network.step)
-
-    def prune(self, below: float) -> int:
-        """Remove the synapses whose weight lies between −``below`` and ``below``; how many.
-
-        They take no more time; their memory comes back with the network's. A checkpoint knows.
-        """
-        strong = np.abs(self.connections()["weight"]) >= below
-        kept = np.ones(self.size, bool) if self.kept is None else self.kept.copy()
-        kept[kept] = strong
-        self.keep(kept)
-        return int(strong.size - strong.sum())
-
-    def keep(self, kept: NDArray[np.bool_]) -> None:
-        """Remove all synapses but those that ``kept``, shape (made,), names; none comes back.
-
-        Raises:
-            SimulationError: it has another shape, or names a synapse that was removed before.
-        """
-        before = np.ones(self.size, bool) if self.kept is None else self.kept
-        if kept.shape != before.shape or (kept & ~before).any():
-            raise SimulationError(
-                f"expected some of {before.sum()} of {before.size} synapses to keep, found "
-                f"{kept.sum()} of {kept.size}"
-            )
-        self.network.build().keep(self.index, kept[before].view(np.uint8))
-        self.kept = kept
-
-    @property
-    def made(self) -> int:
-        """Synapses there were before any was removed."""
-        return self.size if self.kept is None else self.kept.size
-
-    def traces(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Traces of `LoihiLearning` at the last end of an epoch.
-
-        Those of the sources, shape (sources, 2): x1 and x2; of the targets, (targets, 3): y1 … y3.
-        """
-        if not isinstance(self.synapses, LoihiLearning):
-            raise SimulationError(f"expected Loihi's learning synapses, found {self.synapses}")
-        pre, post = self.network.build().traces(self.index)
-        return pre.reshape(-1, 2), post.reshape(-1, 3)
 
 
 class Network:

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sangbo.dynamics.network import Network, Population
+from sangbo.dynamics.network import Network
+from sangbo.dynamics.population import Population
 from sangbo.dynamics.recording import Recorder, Sampling
 from sangbo.dynamics.values import Floats
 from sangbo.errors import SimulationError

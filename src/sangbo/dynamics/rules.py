@@ -14,7 +14,7 @@ from sangbo import _dynamics
 from sangbo.errors import SimulationError
 
 if TYPE_CHECKING:
-    from sangbo.dynamics.network import Population
+    from sangbo.dynamics.population import Population
 
 Indices: TypeAlias = NDArray[np.int64]
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sangbo.dynamics.network import Network, Population, Projection
+from sangbo.dynamics.network import Network
 from sangbo.dynamics.neurons import LIF, McCullochPitts
 from sangbo.dynamics.nir.maps import Floats
+from sangbo.dynamics.population import Population
+from sangbo.dynamics.projection import Projection
 from sangbo.dynamics.receptors import CurrentExponential, Delta
 from sangbo.dynamics.sources import PoissonSource, RegularSource, SpikeTimes
 from sangbo.dynamics.synapses import Static

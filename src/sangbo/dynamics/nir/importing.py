@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sangbo.dynamics.model import Model, States
-from sangbo.dynamics.network import Network, Population
+from sangbo.dynamics.network import Network
 from sangbo.dynamics.neurons import McCullochPitts
 from sangbo.dynamics.nir.maps import Entries, Floats, Map, Shape, mapped
+from sangbo.dynamics.population import Population
 from sangbo.dynamics.receptors import CurrentExponential, Parameters
 from sangbo.dynamics.rules import Pairs
 from sangbo.dynamics.sources import RegularSource, SpikeTimes
