@@ -10,6 +10,7 @@ import pytest
 import networks
 import sangbo
 from sangbo import Settings
+from sangbo.convert.budget import default
 from sangbo.convert.weights import four_bit
 from sangbo.engines import Reference
 from sangbo.errors import ConversionError, GraphError
@@ -84,6 +85,14 @@ def test_a_converted_network_is_written_and_loaded_as_it_was(tmp_path: Path) -> 
     assert again.ledger == network.ledger
     assert again.conversion == network.conversion
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_the_default_budget_is_the_task_s_and_recorded() -> None:
+    asked = sangbo.convert(source(), settings=replace(SMALL, budget="perplexity=1%"))
+    network = sangbo.convert(source(), settings=SMALL)
+    assert asked.conversion["settings"]["budget"] == "perplexity=1%"
+    assert network.conversion["settings"]["budget"] == "perplexity=0.15%"
+    assert str(default("translate")) == "perplexity=0.02%"
 
 
 @pytest.mark.parametrize("origin", [{}, {"name": "marian-tiny-en-pt"}])

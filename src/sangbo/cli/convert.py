@@ -14,7 +14,7 @@ from sangbo.cli.chips import show_fit
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stdout
 from sangbo.convert import Settings
 from sangbo.convert import convert as convert_network
-from sangbo.convert.budget import DEFAULT
+from sangbo.convert.budget import DEFAULT, TRANSLATING
 from sangbo.network import Network
 
 WAYS = {"into_weights": "into weights", "as_sent": "as sent", "by_targets": "by targets"}
@@ -44,12 +44,13 @@ def convert(
     ] = "value",
     chip: Annotated[str, typer.Option(help="Chip whose prices decide.")] = "horowitz-45nm",
     budget: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What thresholds may spend: perplexity=0.2%, energy=50uJ, spikes=1.2 per value "
-            "that weights read, or spikes=1.2,dense=5% beside so many values on the dense side."
+            "that weights read, or spikes=1.2,dense=5% beside so many values on the dense side. "
+            f"{DEFAULT}; {TRANSLATING} for networks that translate."
         ),
-    ] = str(DEFAULT),
+    ] = None,
     calibrate: Annotated[
         Path | None, typer.Option(help="Text to calibrate on, instead of the network's own.")
     ] = None,

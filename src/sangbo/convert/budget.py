@@ -77,3 +77,11 @@ class Budget:
 
 
 DEFAULT = Budget("perplexity", 0.0015)
+TRANSLATING = Budget("perplexity", 0.0002)
+"""For tasks that write a text of their own from one that they read: a single other word changes all
+that follow, and captions, which no calibration text is like, lose more than that text does."""
+
+
+def default(task: str) -> Budget:
+    """What a conversion for ``task`` spends where nothing is asked for."""
+    return TRANSLATING if task == "translate" else DEFAULT

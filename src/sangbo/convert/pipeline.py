@@ -15,7 +15,7 @@ from sangbo import codes, graph
 from sangbo._version import __version__
 from sangbo.compress import Coded, Compressed
 from sangbo.convert.allocate import Choice, frontier, point
-from sangbo.convert.budget import Budget
+from sangbo.convert.budget import Budget, default
 from sangbo.convert.correct import corrected
 from sangbo.convert.layers import measure_layers
 from sangbo.convert.prepare import prepare
@@ -65,8 +65,9 @@ def convert(
     settings = settings or Settings()
     opened = source if isinstance(source, Source) else open_source(source, progress)
     task = task or task_of(opened.graph)
+    budget = default(task.name) if settings.budget is None else Budget.parse(settings.budget)
+    settings = replace(settings, budget=str(budget))
     prepared = prepare(opened, settings, calibration, progress, task)
-    budget = Budget.parse(settings.budget)
     choices = prepared.choose(budget)
     readings, candidates = prepared.readings, prepared.candidates
     built = prepared.build(choices)
@@ -88,7 +89,7 @@ def convert(
             "python": platform.python_version(),
         },
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "summary": summary(candidates, choices, ledger, converted, settings)
+        "summary": summary(candidates, choices, ledger, converted, settings.code, budget.dense)
         | {
             "chosen": point(choices, prepared.prices, budget.dense).to_dict(),
             "frontier": [p.to_dict() for p in frontier(candidates, budget, prepared.prices)],
@@ -140,10 +141,11 @@ def summary(
     choices: Sequence[Choice],
     ledger: Ledger,
     converted: Graph,
-    settings: Settings,
+    code_name: str,
+    dense: float,
 ) -> dict[str, Any]:
     """What the conversion chose: totals, and the neuron layers that were hardest."""
-    code, dense = codes.code(settings.code), Budget.parse(settings.budget).dense
+    code = codes.code(code_name)
     pairs = [o.pairs for o in ledger.operations.values()]
     nonzero = sum(p.nonzero for p in pairs) / max(1, sum(p.total for p in pairs))
     predicted = sum(c.divergence for c in choices)

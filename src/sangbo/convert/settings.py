@@ -23,7 +23,8 @@ class Settings:
         budget: what thresholds may spend: ``perplexity=0.2%`` (what turning values into levels
             may add, by prediction), ``spikes=1.2`` (per value that weights read; with
             ``,dense=5%`` beside so many values on the dense side), or ``energy=50uJ`` (of
-            synaptic operations per token, on the chip).
+            synaptic operations per token, on the chip). None for what suits the task; see
+            `sangbo.convert.budget.default`.
         second_order: whether weights that get a new grid are rounded to second order; see
             `sangbo.convert.rounding`.
         levels: largest magnitude of a level that is sent, or None for what the layer needs.
@@ -40,7 +41,7 @@ class Settings:
     weight_bits: int | None = None
     generated: float | None = None
     coded: bool = False
-    budget: str = str(budget.DEFAULT)
+    budget: str | None = None
     second_order: bool = True
     levels: int | None = None
     cache_bits: int = 16
@@ -54,7 +55,8 @@ class Settings:
     def __post_init__(self) -> None:
         codes.code(self.code)
         tallies.split(self.split)
-        budget.Budget.parse(self.budget)
+        if self.budget is not None:
+            budget.Budget.parse(self.budget)
         if self.weight_bits not in (None, 4, 8):
             raise ConversionError(f"expected weights of 4 or 8 bits, found {self.weight_bits}")
         if self.generated is not None and (
