@@ -48,20 +48,22 @@ Seen simulate(unsigned threads, const std::string& isa) {
   learning.weight = {d::Distribution::Kind::kUniform, 10, 30, 10, 30};
   learning.unit = 1;
   learning.largest = 30;
-  learning.stdp = d::Stdp{d::Decay(kStep, 20),
-                          d::Decay(kStep, 20),
-                          d::Decay(kStep, 100),
-                          d::Decay(kStep, 100),
-                          0.5F,
-                          0.4F,
-                          0.1F,
-                          0.1F,
-                          60,
-                          true,
-                          true,
-                          40,
-                          0.01F,
-                          1};
+  learning.stdp = d::Stdp{.plus = d::Decay(kStep, 20),
+                          .minus = d::Decay(kStep, 20),
+                          .slow_plus = d::Decay(kStep, 100),
+                          .slow_minus = d::Decay(kStep, 100),
+                          .rise = 0.5F,
+                          .fall = 0.4F,
+                          .slow_rise = 0.1F,
+                          .slow_fall = 0.1F,
+                          .largest = 60,
+                          .scaled_rise = true,
+                          .scaled_fall = true,
+                          .loss = 0.05F,
+                          .scaled_loss = true,
+                          .every = 40,
+                          .gain = 0.01F,
+                          .goal = 1};
   const std::uint32_t index = network.project(std::move(learning));
   d::Projection fixed =
       projection(cells, 1, d::fixed_in_degree({kCells, kCells, false}, 20, false));
