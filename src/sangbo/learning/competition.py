@@ -33,7 +33,7 @@ from sangbo.dynamics import (
 )
 from sangbo.progress import Progress, silent
 
-STEP = 0.1
+STEP = 0.2
 """ms: what decides who fires first."""
 
 _WEIGHT = 1e-3  # nS: the largest; with E_e = 1000 mV and g_L = 1 nS it lifts V by 1 mV
