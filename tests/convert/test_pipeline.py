@@ -19,6 +19,7 @@ from sangbo.graph import Linear
 from sangbo.progress import silent
 from sangbo.sources import Source
 from sangbo.tasks.language import windows
+from sangbo.tasks.translate import Translate
 from sangbo.tasks.writing import self_generated
 from sangbo.verify import compare
 
@@ -92,7 +93,7 @@ def test_the_default_budget_is_the_task_s_and_recorded() -> None:
     network = sangbo.convert(source(), settings=SMALL)
     assert asked.conversion["settings"]["budget"] == "perplexity=1%"
     assert network.conversion["settings"]["budget"] == "perplexity=0.15%"
-    assert str(default("translate")) == "perplexity=0.02%"
+    assert str(default(Translate())) == "perplexity=0.02%"
 
 
 @pytest.mark.parametrize("origin", [{}, {"name": "marian-tiny-en-pt"}])

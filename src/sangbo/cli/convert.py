@@ -14,8 +14,9 @@ from sangbo.cli.chips import show_fit
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stdout
 from sangbo.convert import Settings
 from sangbo.convert import convert as convert_network
-from sangbo.convert.budget import DEFAULT, TRANSLATING
+from sangbo.convert.budget import DEFAULT, default
 from sangbo.network import Network
+from sangbo.tasks.translate import Translate
 
 WAYS = {"into_weights": "into weights", "as_sent": "as sent", "by_targets": "by targets"}
 """How values are counted; see `sangbo.convert.spikes`."""
@@ -48,7 +49,7 @@ def convert(
         typer.Option(
             help="What thresholds may spend: perplexity=0.2%, energy=50uJ, spikes=1.2 per value "
             "that weights read, or spikes=1.2,dense=5% beside so many values on the dense side. "
-            f"{DEFAULT}; {TRANSLATING} for networks that translate."
+            f"{DEFAULT}; {default(Translate())} for networks that translate."
         ),
     ] = None,
     calibrate: Annotated[

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias, get_args
 
 from sangbo.errors import ConversionError
+from sangbo.tasks.task import BEARS, Task
 
 Kind: TypeAlias = Literal["perplexity", "spikes", "energy"]
 
@@ -76,12 +77,9 @@ class Budget:
         return f"spikes={self.amount:g}" + (f",dense={100 * self.dense:g}%" if self.dense else "")
 
 
-DEFAULT = Budget("perplexity", 0.0015)
-TRANSLATING = Budget("perplexity", 0.0002)
-"""For tasks that write a text of their own from one that they read: a single other word changes all
-that follow, and captions, which no calibration text is like, lose more than that text does."""
+DEFAULT = Budget("perplexity", BEARS)
 
 
-def default(task: str) -> Budget:
+def default(task: Task) -> Budget:
     """What a conversion for ``task`` spends where nothing is asked for."""
-    return TRANSLATING if task == "translate" else DEFAULT
+    return Budget("perplexity", task.bears)

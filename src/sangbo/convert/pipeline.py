@@ -65,8 +65,8 @@ def convert(
     settings = settings or Settings()
     opened = source if isinstance(source, Source) else open_source(source, progress)
     task = task or task_of(opened.graph)
-    budget = default(task.name) if settings.budget is None else Budget.parse(settings.budget)
-    settings = replace(settings, budget=str(budget))
+    asked = settings.budget or str(default(task))
+    settings, budget = replace(settings, budget=asked), Budget.parse(asked)
     prepared = prepare(opened, settings, calibration, progress, task)
     choices = prepared.choose(budget)
     readings, candidates = prepared.readings, prepared.candidates

@@ -24,7 +24,7 @@ class Settings:
             may add, by prediction), ``spikes=1.2`` (per value that weights read; with
             ``,dense=5%`` beside so many values on the dense side), or ``energy=50uJ`` (of
             synaptic operations per token, on the chip). None for what suits the task; see
-            `sangbo.convert.budget.default`.
+            `sangbo.tasks.task.Task.bears`.
         second_order: whether weights that get a new grid are rounded to second order; see
             `sangbo.convert.rounding`.
         levels: largest magnitude of a level that is sent, or None for what the layer needs.

@@ -14,7 +14,7 @@ from sangbo.progress import Progress
 from sangbo.sources import Source, Tokenizer
 from sangbo.tasks.language import Text
 from sangbo.tasks.likelihood import Categorical, Likelihood
-from sangbo.tasks.task import Amount, Draft
+from sangbo.tasks.task import BEARS, Amount, Draft
 from sangbo.tasks.writing import from_tokens, self_generated
 
 LOGITS = "logits"
@@ -26,6 +26,7 @@ class Generate:
 
     name = "generate"
     writes = True
+    bears = BEARS
 
     def check(self, graph: Graph) -> None:
         """Raise `ConversionError` unless it takes tokens, positions and selected rows."""

@@ -23,6 +23,10 @@ Draft: TypeAlias = Callable[[], Engine[Any]]
 """Makes an engine that runs a network well enough to write with, before it is converted."""
 
 
+BEARS = 0.0015
+"""Relative rise of perplexity that encoding may add, where the task says nothing of its own."""
+
+
 class Amount(Protocol):
     """How much to read; the settings of a conversion say it."""
 
@@ -49,6 +53,10 @@ class Task(Protocol):
     @property
     def writes(self) -> bool:
         """Whether a network makes its own readings, from no data."""
+
+    @property
+    def bears(self) -> float:
+        """Relative rise of perplexity that encoding may add unless a conversion is told more."""
 
     def check(self, graph: Graph) -> None:
         """Raise `ConversionError` where ``graph`` is not made for this task."""
@@ -87,6 +95,11 @@ class Plain:
     def writes(self) -> bool:
         """It does not."""
         return False
+
+    @property
+    def bears(self) -> float:
+        """As much as most."""
+        return BEARS
 
     def check(self, graph: Graph) -> None:
         """Any graph will do."""

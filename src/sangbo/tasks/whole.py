@@ -13,7 +13,7 @@ from sangbo.graph import Embedding, Graph
 from sangbo.progress import Progress
 from sangbo.sources import Source
 from sangbo.tasks.likelihood import Categorical, Likelihood
-from sangbo.tasks.task import Amount, Draft
+from sangbo.tasks.task import BEARS, Amount, Draft
 
 SKETCH_ROWS = 16
 
@@ -29,6 +29,7 @@ class WholeTask:
     name: ClassVar[str]
     inputs: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[bool] = True
+    bears: ClassVar[float] = BEARS
 
     def check(self, graph: Graph) -> None:
         """Raise `ConversionError` unless ``graph`` takes the task's inputs and no others."""

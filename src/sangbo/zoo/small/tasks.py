@@ -14,7 +14,7 @@ from sangbo.sources import Source
 from sangbo.tasks.likelihood import Categorical, Gaussian, Likelihood
 from sangbo.tasks.model import Model
 from sangbo.tasks.task import Amount, Draft
-from sangbo.tasks.translate import TEXTS, pair_readings
+from sangbo.tasks.translate import TEXTS, Translate, pair_readings
 from sangbo.tasks.whole import WholeTask
 from sangbo.zoo.small import pairs
 from sangbo.zoo.small.pictures import split
@@ -29,6 +29,7 @@ class Backwards(WholeTask):
     """Lines of letters, and what the network itself makes of them."""
 
     name = "translate"
+    bears = Translate.bears
 
     def written(
         self, source: Source, amount: Amount, count: int, draft: Draft, progress: Progress
