@@ -70,7 +70,7 @@ def test_it_refuses_what_it_cannot_do(network: sangbo.Network) -> None:
 @pytest.fixture(scope="module")
 def taught_network(network: sangbo.Network) -> sangbo.Network:
     heard = listen(network, 1500, 0, silent)
-    return replace(network, little=taught(replace(network, folder=None), heard))
+    return replace(network, taught=taught(replace(network, folder=None), heard))
 
 
 def test_a_little_network_is_right_about_what_it_has_seen(network: sangbo.Network) -> None:

@@ -43,7 +43,7 @@ class Network:
         conversion: settings, origin and summary of the conversion; JSON values.
         folder: where it was loaded from.
         compressed: tensors of the graph that its folder holds compressed, by name.
-        little: a network that guesses for this one; see `sangbo.distil`.
+        taught: a network that guesses for this one, if it is in memory; see `little`.
 
     >>> import sangbo                                              # doctest: +SKIP
     >>> network = sangbo.load("build/models/smollm2-135m-instruct")  # doctest: +SKIP
@@ -56,17 +56,32 @@ class Network:
     conversion: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     compressed: Mapping[str, Compressed] = field(default_factory=dict)
-    little: Network | None = None
+    taught: Network | None = None
 
     @cached_property
     def engine(self) -> Engine[Any]:
         """The fastest engine of the graph, made once; threads may share it."""
         return fastest(self.heard_graph)
 
+    @cached_property
+    def little(self) -> Network | None:
+        """The little network, if there is one; read from the folder when first asked for.
+
+        See `sangbo.distil`.
+        """
+        if self.taught is None and self._little_folder is not None:
+            return load(self._little_folder)
+        return self.taught
+
+    @cached_property
+    def _little_folder(self) -> Path | None:
+        folder = None if self.folder is None else self.folder / LITTLE
+        return folder if folder is not None and is_network(folder) else None
+
     @property
     def heard_graph(self) -> Graph:
         """The graph; where there is a little network, with what that reads among its outputs."""
-        if self.little is None:
+        if self.taught is None and self._little_folder is None:
             return self.graph
         outputs = dict.fromkeys((*self.graph.outputs, hidden_of(self.graph)))
         return replace(self.graph, outputs=tuple(outputs))
@@ -264,7 +279,6 @@ def load(folder: str | Path) -> Network:
         conversion=_conversion(folder / CONVERSION_FILE),
         folder=folder,
         compressed=compressed,
-        little=load(folder / LITTLE) if is_network(folder / LITTLE) else None,
     )
 
 
