@@ -14,6 +14,7 @@ from sangbo.engines.base import Array, Cache, Engine, Index, Real, Segment
 from sangbo.engines.reading import Part, Reading
 from sangbo.errors import EngineError, SangboError
 from sangbo.ledger import Ledger
+from sangbo.tasks.likelihood import Categorical
 
 PREFILL_ROWS = 512
 """Rows of a prompt that run at once; bounds the memory of long prompts."""
@@ -201,6 +202,31 @@ def windows(tokens: Sequence[int] | Index, context: int) -> Iterator[Text]:
     for start in range(0, len(ids) - 1, context):
         stop = min(start + context, len(ids) - 1)
         yield Text.of(ids[start:stop], ids[start + 1 : stop + 1])
+
+
+def mean_loss(
+    engine: Engine[C], read: Sequence[Text], told: Callable[[float], None] = lambda _: None
+) -> float:
+    """Mean −log p of the tokens that follow in `windows`, nats per token.
+
+    Args:
+        engine: of the language model.
+        read: windows, each with what follows.
+        told: the share that is done.
+
+    Raises:
+        SangboError: where a window does not say what follows.
+    """
+    meaning, total, done = Categorical(), 0.0, 0
+    size = sum(window.size for window in read)
+    for window in read:
+        told(done / size)
+        if window.targets is None:
+            raise SangboError("expected windows with what follows, found none")
+        logits = window.run(engine)["logits"]
+        total += float(meaning.loss(logits, window.targets).sum())
+        done += window.size
+    return total / done
 
 
 @dataclass(slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from sangbo import chips
+from sangbo.chips.shapes import Shaped
 from sangbo.convert.weights import per_channel, stored
 from sangbo.engines import Reference
 from sangbo.engines.reference.weights import dequantise
@@ -26,12 +27,7 @@ def begin(subject: Subject) -> Step:
         SangboError: where the chip has no dense side, or no external memory.
     """
     graph = subject.network.graph
-    dense = chips.price(
-        _int8_ledger(subject.network.ledger, graph),
-        subject.chip,
-        code=subject.network.code,
-        nests=chips.weighted(graph),
-    )[0]
+    dense = subject.priced(_int8_ledger(subject.network.ledger, subject.nests))["dense"]
     if dense.energy is None:
         raise SangboError(f"expected {subject.chip.name} to have a dense side, found none")
     costs = Costs.of(dense.energy, subject.chip)
@@ -45,10 +41,10 @@ def begin(subject: Subject) -> Step:
     return Step(NAME, costs, change, subject.tokens_per_second(int8(graph)))
 
 
-def _int8_ledger(ledger: Ledger, graph: Graph) -> Ledger:
+def _int8_ledger(ledger: Ledger, nests: Mapping[str, Shaped]) -> Ledger:
     """The ledger if weights were int8 with one scale per output: a byte each, one rescale a sum."""
     operations = dict(ledger.operations)
-    for name, shaped in chips.weighted(graph).items():
+    for name, shaped in nests.items():
         count, nest = operations[name], shaped.nest
         sums = round(count.pairs.total / nest.inputs)
         operations[name] = replace(

@@ -12,14 +12,15 @@ import numpy as np
 from sangbo import chips
 from sangbo.bench import Setting, bench
 from sangbo.chips import Chip, Energy, Price
+from sangbo.chips.shapes import Shaped
 from sangbo.engines import Engine, Reference
 from sangbo.engines.native import default_threads
 from sangbo.graph import Graph
+from sangbo.ledger import Ledger
 from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source
-from sangbo.tasks.language import Text
-from sangbo.tasks.likelihood import Categorical
+from sangbo.tasks.language import Text, mean_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,18 @@ class Subject:
     progress: Progress = silent
 
     @cached_property
+    def nests(self) -> Mapping[str, Shaped]:
+        """Shapes of the network's operations with weights, by name."""
+        return chips.weighted(self.network.graph)
+
+    @cached_property
     def prices(self) -> Mapping[str, Price]:
         """The network as it is on the chip, by scheme, from the ledger of its folder."""
-        found = chips.price(
-            self.network.ledger,
-            self.chip,
-            code=self.network.code,
-            nests=chips.weighted(self.network.graph),
-        )
+        return self.priced(self.network.ledger)
+
+    def priced(self, ledger: Ledger) -> Mapping[str, Price]:
+        """What ``ledger`` costs on the chip, by scheme."""
+        found = chips.price(ledger, self.chip, code=self.network.code, nests=self.nests)
         return {price.scheme: price for price in found}
 
     @cached_property
@@ -125,15 +130,8 @@ class Subject:
         """Nats per token of ``engine`` on the text; None where there is none."""
         if not self.windows:
             return None
-        meaning, total, done = Categorical(), 0.0, 0
-        size = sum(len(window.tokens) for window in self.windows)
-        for window in self.windows:
-            self.progress(f"reading with {name}", done / size)
-            logits = window.run(engine)["logits"]
-            if window.targets is not None:
-                total += float(meaning.loss(logits, window.targets).sum())
-            done += len(window.tokens)
-        return total / done
+        doing = f"reading with {name}"
+        return mean_loss(engine, self.windows, lambda share: self.progress(doing, share))
 
     def change(self, engine: Engine[Any], name: str) -> float | None:
         """Relative change of perplexity of ``engine`` against the original; None if unknown."""

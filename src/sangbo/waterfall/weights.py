@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sangbo import chips
 from sangbo.chips import Chip
 from sangbo.compress import Coded, Compressed, Generated
 from sangbo.engines import Reference
@@ -81,12 +80,7 @@ def _costs(subject: Subject, compressed: Mapping[str, Compressed]) -> Costs:
     operations = dict(ledger.operations)
     for name, size in stored_bytes(network.graph, compressed).items():
         operations[name] = replace(operations[name], weight_bytes=size)
-    read = chips.price(
-        replace(ledger, operations=operations),
-        chip,
-        code=network.code,
-        nests=chips.weighted(network.graph),
-    )[0].energy
+    read = subject.priced(replace(ledger, operations=operations))["dense"].energy
     if plain is None or read is None:  # the first step has asked for a dense side
         return Costs(0.0, 0.0, 0.0)
     used = {n for o in network.graph.synaptic for w in o.weights() for n in w.tensors()}

@@ -12,12 +12,10 @@ from sangbo.data import pictures as picture_data
 from sangbo.data import pools, sounds, texts
 from sangbo.data.pools import CAPTIONS, PHOTOS, SEED, WORDS
 from sangbo.engines.base import Real
-from sangbo.errors import SangboError
 from sangbo.progress import Progress
 from sangbo.tasks import metrics, pictures
 from sangbo.tasks.embed import embed
-from sangbo.tasks.language import windows
-from sangbo.tasks.likelihood import Categorical
+from sangbo.tasks.language import mean_loss, windows
 from sangbo.tasks.model import Model
 from sangbo.tasks.phonemes import pronounce
 from sangbo.tasks.transcribe import transcribe
@@ -48,17 +46,8 @@ def _each(
 
 def _perplexity(model: Model, text: str, tokens: int, progress: Progress) -> float:
     ids = np.asarray(model.text().encode(text), np.int32)[: tokens + 1]
-    context = min(CONTEXT, model.fact("context_length", int))
-    meaning = Categorical()
-    total, done = 0.0, 0
-    for window in windows(ids, context):
-        progress("reading", done / tokens)
-        logits = window.run(model.engine)["logits"]
-        if window.targets is None:
-            raise SangboError("expected windows with what follows, found none")
-        total += float(meaning.loss(logits, window.targets).sum())
-        done += len(window.targets)
-    return math.exp(total / done)
+    read = [*windows(ids, min(CONTEXT, model.fact("context_length", int)))]
+    return math.exp(mean_loss(model.engine, read, lambda share: progress("reading", share)))
 
 
 def brown(original: Model, converted: Model, progress: Progress) -> Both:
