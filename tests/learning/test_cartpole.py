@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sangbo.learning.cartpole import Controller, Setting, balance, place_cells
-from sangbo.learning.figures import cartpole_figure
+from sangbo.report.learning import cartpole_figure
 
 
 def test_place_cells_stand_where_the_state_is() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from sangbo.errors import SangboError
 from sangbo.learning.connectome import COMMANDS, GABA, TOUCHES, is_neuron, touch_worm, wiring
-from sangbo.learning.figures import connectome_figure
+from sangbo.report.learning import connectome_figure
 
 
 @pytest.mark.network

@@ -12,8 +12,8 @@ from sangbo.data import pictures
 from sangbo.errors import SangboError
 from sangbo.learning.competition import Competition, Groups, Volley
 from sangbo.learning.digits import learn_digits
-from sangbo.learning.figures import digits_figure
 from sangbo.learning.naming import Names, decide
+from sangbo.report.learning import digits_figure
 
 SMALL = Groups(patch=14, stride=7, neurons=24, rate=0.1, memory=200.0)
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from sangbo.data import pictures
 from sangbo.learning.competition import Groups
 from sangbo.learning.events import jumping, learn_events, moved, sense
-from sangbo.learning.figures import events_figure
+from sangbo.report.learning import events_figure
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=12))

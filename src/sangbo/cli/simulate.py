@@ -104,7 +104,7 @@ def digits(
     with progress_bars() as progress:
         found = learn_digits(seed, threads=threads, progress=progress)
     if figure is not None:
-        from sangbo.learning.figures import digits_figure
+        from sangbo.report.learning import digits_figure
 
         digits_figure(found, figure)
     if json:
@@ -126,7 +126,7 @@ def cartpole(seed: Seed = 1, figure: Figure = None, json: JsonFlag = False) -> N
     with progress_bars() as progress:
         found = balance(seed, progress=progress)
     if figure is not None:
-        from sangbo.learning.figures import cartpole_figure
+        from sangbo.report.learning import cartpole_figure
 
         cartpole_figure(found, figure)
     if json:
@@ -154,7 +154,7 @@ def connectome(
     with progress_bars() as progress:
         found = touch_worm(touch, seed=seed, duration=duration, threads=threads, progress=progress)
     if figure is not None:
-        from sangbo.learning.figures import connectome_figure
+        from sangbo.report.learning import connectome_figure
 
         connectome_figure(found, figure)
     if json:

@@ -96,11 +96,11 @@ def svg(figure: Figure) -> str:
     return stream.getvalue()
 
 
-def png(figure: Figure) -> bytes:
-    """A figure as a PNG file."""
+def png(figure: Figure, dpi: int = 130) -> bytes:
+    """A figure as a PNG file of so many pixels an inch."""
     stream = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(stream, format="png", dpi=130)
+    figure.savefig(stream, format="png", dpi=dpi)
     return stream.getvalue()
 
 

@@ -9,7 +9,7 @@ from sangbo.engines.base import Array, Real, Segment
 from sangbo.engines.early.record import Saved
 from sangbo.engines.early.state import Growing, Plan, evaluate
 from sangbo.engines.early.sums import Margin, Norms
-from sangbo.engines.reference import ReferenceCache, dequantise, execute
+from sangbo.engines.reference import LevelEngine, ReferenceCache, dequantise, execute
 from sangbo.errors import EngineError
 from sangbo.graph import Graph, Linear
 from sangbo.ledger import Ledger
@@ -18,7 +18,7 @@ PLACES = ("csd", "radix")
 """Codes whose digits have places."""
 
 
-class Early:
+class Early(LevelEngine):
     """Runs a complementary graph digit by digit and stops sums early.
 
     See `sangbo.engines.base.Engine`. Five kinds of sums may stop: a score whose probability can
@@ -49,29 +49,16 @@ class Early:
         head_margin: Margin | None = None,
         whole_logits: bool = False,
     ) -> None:
-        if not graph.complementary:
-            raise EngineError(
-                f"expected a complementary graph, found {graph.name!r} with synaptic operations "
-                "on reals: convert it first"
-            )
+        super().__init__(graph)
         self.code = codes.code(code)
         if code not in PLACES:
             raise EngineError(f"expected a code with digits by place, csd or radix, found {code}")
-        self.graph = graph
         self.margin = margin or Margin()
         self.head_margin = head_margin or Margin()
         self.saved = Saved()
         self._whole_logits = whole_logits
         self._plan = Plan.of(graph)
         self._weights: dict[str, tuple[Real, Norms]] = {}
-
-    def cache(self, capacity: int) -> ReferenceCache:
-        """An empty cache for one sequence of at most ``capacity`` rows."""
-        return ReferenceCache(capacity, self.graph.axis)
-
-    def ledger(self) -> Ledger:
-        """An empty ledger."""
-        return Ledger()
 
     def run(
         self,

@@ -6,11 +6,12 @@ module but `engine`, `state`, `cache` and `weights` holds the operations of one 
 
 from sangbo.engines.reference import attention, convolution, layout, linear, recurrent, rows
 from sangbo.engines.reference.cache import ReferenceCache
-from sangbo.engines.reference.engine import Reference
+from sangbo.engines.reference.engine import LevelEngine, Reference
 from sangbo.engines.reference.state import State, evaluate, execute
 from sangbo.engines.reference.weights import dequantise, largest_integer, settle, weight_integers
 
 __all__ = [
+    "LevelEngine",
     "Reference",
     "ReferenceCache",
     "State",

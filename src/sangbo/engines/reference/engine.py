@@ -8,11 +8,50 @@ from sangbo.engines import numerics
 from sangbo.engines.base import Array, Product, Segment
 from sangbo.engines.reference.cache import ReferenceCache
 from sangbo.engines.reference.state import State, evaluate, execute
+from sangbo.errors import EngineError
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
 
 
-class Reference:
+class ArrayEngine:
+    """What engines that walk a graph with NumPy share.
+
+    Args:
+        graph: what is run.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+
+    def cache(self, capacity: int) -> ReferenceCache:
+        """An empty cache for one sequence of at most ``capacity`` rows."""
+        return ReferenceCache(capacity, self.graph.axis)
+
+    def ledger(self) -> Ledger:
+        """An empty ledger."""
+        return Ledger()
+
+
+class LevelEngine(ArrayEngine):
+    """One that runs complementary graphs only.
+
+    Args:
+        graph: a complementary graph.
+
+    Raises:
+        EngineError: where the graph is not complementary.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        if not graph.complementary:
+            raise EngineError(
+                f"expected a complementary graph, found {graph.name!r} with synaptic operations "
+                "on reals: convert it first"
+            )
+        super().__init__(graph)
+
+
+class Reference(ArrayEngine):
     """Runs a graph with NumPy. See `sangbo.engines.base.Engine`.
 
     Args:
@@ -29,16 +68,8 @@ class Reference:
     """
 
     def __init__(self, graph: Graph, product: Product = numerics.integer_product) -> None:
-        self.graph = graph
+        super().__init__(graph)
         self._product = product
-
-    def cache(self, capacity: int) -> ReferenceCache:
-        """An empty cache for one sequence of at most ``capacity`` rows."""
-        return ReferenceCache(capacity, self.graph.axis)
-
-    def ledger(self) -> Ledger:
-        """An empty ledger."""
-        return Ledger()
 
     def run(
         self,

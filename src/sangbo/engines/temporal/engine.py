@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from sangbo.engines.activity import Activity
 from sangbo.engines.base import Array, Segment
 from sangbo.engines.firing import Coding
-from sangbo.engines.reference import ReferenceCache, execute
+from sangbo.engines.reference import LevelEngine, ReferenceCache, execute
 from sangbo.engines.temporal.state import Firing, evaluate
 from sangbo.errors import EngineError
 from sangbo.graph import Attention, Graph, Linear, Neuron, Recurrent
 from sangbo.ledger import Ledger
 
 
-class Temporal:
+class Temporal(LevelEngine):
     """Runs a complementary graph spike by spike. See `sangbo.engines.base.Engine`.
 
     Args:
@@ -36,21 +36,8 @@ class Temporal:
         steps: int | None = None,
         largest_spiking: int | None = None,
     ) -> None:
-        if not graph.complementary:
-            raise EngineError(
-                f"expected a complementary graph, found {graph.name!r} with synaptic operations "
-                "on reals: convert it first"
-            )
-        self.graph = graph
+        super().__init__(graph)
         self.coding = Coding.of(code, steps, largest_spiking)
-
-    def cache(self, capacity: int) -> ReferenceCache:
-        """An empty cache for one sequence of at most ``capacity`` rows."""
-        return ReferenceCache(capacity, self.graph.axis)
-
-    def ledger(self) -> Ledger:
-        """An empty ledger."""
-        return Ledger()
 
     def run(
         self,

@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 
 from sangbo.extras import need
+from sangbo.files import write_file
 from sangbo.learning.cartpole import Balance
 from sangbo.learning.connectome import Worm, is_neuron
 from sangbo.learning.digits import Digits
 from sangbo.learning.events import Streamed
+
+need("inspect", "matplotlib")
+
+from matplotlib.figure import Figure  # noqa: E402 - only once it is known to be there
+
+from sangbo.report.layer_figures import png  # noqa: E402
 
 _SHOWN = 40  # neurons of the middle group
 
@@ -80,14 +87,11 @@ def connectome_figure(found: Worm, path: Path) -> None:
     _write(figure, path)
 
 
-def _panels(widths: tuple[float, ...]) -> tuple[Any, Any]:
-    need("inspect", "matplotlib")
-    from matplotlib.figure import Figure
-
+def _panels(widths: tuple[float, ...]) -> tuple[Figure, Any]:
     figure = Figure(figsize=(9 if len(widths) > 1 else 5, 3.6), layout="constrained")
     axes = figure.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
     return figure, axes
 
 
-def _write(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=110)
+def _write(figure: Figure, path: Path) -> None:
+    write_file(path, png(figure, dpi=110))
