@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.data import pictures
-from sangbo.errors import SangboError
 from sangbo.learning.competition import Answers, Competition, Groups, Volley
-from sangbo.learning.naming import Names, decide
+from sangbo.learning.naming import Names, decide, drawn
 from sangbo.progress import Progress, silent
 
 HELD_OUT = 1000
@@ -83,13 +82,7 @@ def learn_digits(
         SangboError: there are not so many digits.
     """
     data = pictures.digits(progress)
-    if not 0 < samples <= len(data.labels) - held_out or held_out < 1:
-        raise SangboError(
-            f"expected at most {len(data.labels)} digits to learn and to hold out, found "
-            f"{samples} and {held_out}"
-        )
-    order = np.random.default_rng(seed).permutation(len(data.labels))
-    test, train = order[:held_out], order[held_out : held_out + samples]
+    train, test = drawn(len(data.labels), samples, held_out, seed)
     volleys = [
         Volley.at_once(np.flatnonzero(p > _ON)) for p in data.pictures.reshape(len(data.labels), -1)
     ]

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.data import pictures
-from sangbo.errors import SangboError
 from sangbo.learning.competition import Answers, Competition, Groups, Volley
-from sangbo.learning.naming import Names, decide
+from sangbo.learning.naming import Names, decide, drawn
 from sangbo.progress import Progress, silent
 
 JUMPS = ((2.0, 1.0), (-2.0, 1.0), (0.0, -2.0))
@@ -147,13 +146,7 @@ def learn_events(
         SangboError: there are not so many digits.
     """
     data = pictures.digits(progress)
-    if not 0 < samples <= len(data.labels) - held_out or held_out < 1:
-        raise SangboError(
-            f"expected at most {len(data.labels)} digits to learn and to hold out, found "
-            f"{samples} and {held_out}"
-        )
-    order = np.random.default_rng(seed).permutation(len(data.labels))
-    test, train = order[:held_out], order[held_out : held_out + samples]
+    train, test = drawn(len(data.labels), samples, held_out, seed)
     groups = Groups(channels=2) if groups is None else groups
     competition = Competition(groups, seed, threads)
     volleys = {}

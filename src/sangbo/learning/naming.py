@@ -7,7 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sangbo.errors import SangboError
+
 Indices = NDArray[np.intp]
+
+
+def drawn(count: int, samples: int, held_out: int, seed: int) -> tuple[Indices, Indices]:
+    """Which of ``count`` digits are learned from, and which others are held out.
+
+    Raises:
+        SangboError: there are not so many.
+    """
+    if not 0 < samples <= count - held_out or held_out < 1:
+        raise SangboError(
+            f"expected at most {count} digits to learn and to hold out, found "
+            f"{samples} and {held_out}"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    return order[held_out : held_out + samples], order[:held_out]
 
 
 @dataclass(frozen=True, slots=True)

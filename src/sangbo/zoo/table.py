@@ -90,20 +90,18 @@ def measure_row(
         time_again: whether to measure the speed of a row that is there once more.
     """
     kept = folder / row.network / RESULT_FILE
-    if kept.is_file():
-        result = _read(kept)
-        if time_again:
-            source = row.open(folder / row.network / "original", progress)
-            network = load(folder / row.network / "converted")
-            task = row.task() if row.task is not None else None
-            speed = relative_speed(source, network, task, progress)
-            result = replace(result, speed_relative_to_torch=speed)
-            _write(result, kept)
+    result = _read(kept) if kept.is_file() else None
+    if result is not None and not time_again:
         return result
     began = time.monotonic()
     task = row.task() if row.task is not None else None
     source = row.open(folder / row.network / "original", progress)
     network = _converted(source, folder / row.network / "converted", task, progress)
+    if result is not None:
+        speed = relative_speed(source, network, task, progress)
+        result = replace(result, speed_relative_to_torch=speed)
+        _write(result, kept)
+        return result
     original = Model(Reference(source.graph), source.tokenizer)
     converted = Model(network.engine, network.tokenizer)
     before, after = row.measure(original, converted, progress)

@@ -56,8 +56,13 @@ class Mesh:
             raise SimulationError(f"expected a section, one of {names}, found {place.section!r}")
         if not 0 <= place.at <= 1:
             raise SimulationError(f"expected a place of 0 to 1, found {place.at}")
-        arcs, numbers = self.places[place.section]
-        return int(numbers[np.argmin(np.abs(arcs - place.at * arcs[-1]))])
+        return _nearest(self.places[place.section], place.at)
+
+
+def _nearest(section: tuple[Floats, NDArray[np.int64]], at: float) -> int:
+    """The node nearest to ``at``, 0 to 1 along a section of such `Mesh.places`."""
+    arcs, numbers = section
+    return int(numbers[np.argmin(np.abs(arcs - at * arcs[-1]))])
 
 
 def wavelength(
@@ -92,10 +97,7 @@ def mesh(
     areas: dict[str, tuple[NDArray[np.int64], Floats]] = {}
     places: dict[str, tuple[Floats, NDArray[np.int64]]] = {}
     for s in morphology.sections:
-        root = None
-        if s.parent is not None:
-            arcs, numbers = places[s.parent]
-            root = int(numbers[np.argmin(np.abs(arcs - s.at * arcs[-1]))])
+        root = None if s.parent is None else _nearest(places[s.parent], s.at)
         if s.lumped:
             if root is not None:
                 raise SimulationError(f"expected a soma of one potential first, found {s.name}")
