@@ -6,14 +6,13 @@ make benchmark-cables
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import statistics
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
+
+from interleaved import answer, spread, take_turns
 
 STEP = 0.025
 THREADS = int(os.environ.get("SANGBO_THREADS", "0")) or len(os.sched_getaffinity(0))
@@ -186,40 +185,18 @@ def serve(case: str, name: str, pipe: Connection) -> None:
     duration, _, makers = CASES[case]
     simulate = makers[name]()
     simulate(duration / 5)
-    pipe.send("ready")
-    while True:
-        try:
-            pipe.send(simulate(pipe.recv()))
-        except EOFError:
-            return
-
-
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
+    answer(0.0, simulate, pipe)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
     print(f"{options.rounds} rounds, median (range), steps of {STEP} ms\n")
     print("| network | engine | run, s per s | spikes | times slower |")
     print("|---|---|---:|---:|---:|")
     for case, (duration, wanted, makers) in CASES.items():
-        pipes: dict[str, Connection] = {}
-        for name in makers:
-            print(f"building {case} with {name} …", file=sys.stderr)
-            ours, theirs = context.Pipe()
-            context.Process(target=serve, args=(case, name, theirs), daemon=True).start()
-            theirs.close()
-            ours.recv()
-            pipes[name] = ours
-        runs: dict[str, list[tuple[float, int]]] = {name: [] for name in makers}
-        for _ in range(options.rounds):
-            for name, pipe in pipes.items():
-                pipe.send(duration)
-                runs[name].append(pipe.recv())
+        _, runs = take_turns(serve, case, makers, duration, options.rounds)
         for name, found in runs.items():
             ratios = [a[0] / b[0] for a, b in zip(found, runs["sangbo"], strict=True)]
             goal = f" (goal ≥ {wanted:g})" if name != "sangbo" else ""
@@ -228,8 +205,6 @@ def main() -> None:
                 f"{sum(r[1] for r in found):,} | {spread(ratios)}{goal} |",
                 flush=True,
             )
-        for pipe in pipes.values():
-            pipe.close()
 
 
 if __name__ == "__main__":

@@ -9,15 +9,15 @@ measured. The first round warms up and is dropped; ratios are taken round by rou
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from interleaved import answer, spread, take_turns
 
 THREADS = 2
 NEURONS, DEGREE, RATE = 10_000, 1000, 15.0
@@ -314,16 +314,7 @@ def serve(case: str, name: str, pipe: Connection) -> None:
     duration, _, makers = CASES[case]
     built, simulate = makers[name]()
     simulate(duration)
-    pipe.send(built)
-    while True:
-        try:
-            pipe.send(simulate(pipe.recv()))
-        except EOFError:
-            return
-
-
-def spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.3g} ({min(values):.3g}–{max(values):.3g})"
+    answer(built, simulate, pipe)
 
 
 def main() -> None:
@@ -331,26 +322,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cases", nargs="*", default=list(CASES))
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
     print(f"{THREADS} threads, {options.rounds} rounds, median (range)\n")
     print("| network | engine | build, s | run, s per s | million events/s | Hz | times slower |")
     print("|---|---|---:|---:|---:|---:|---:|")
     for case in options.cases:
         duration, wanted, makers = CASES[case]
-        pipes: dict[str, Connection] = {}
-        built: dict[str, float] = {}
-        for name in makers:
-            print(f"building {case} with {name} …", file=sys.stderr)
-            ours, theirs = context.Pipe()
-            context.Process(target=serve, args=(case, name, theirs), daemon=True).start()
-            theirs.close()
-            pipes[name] = ours
-            built[name] = ours.recv()
-        runs: dict[str, list[tuple[float, int, int]]] = {name: [] for name in makers}
-        for _ in range(options.rounds):
-            for name, pipe in pipes.items():
-                pipe.send(duration)
-                runs[name].append(pipe.recv())
+        built, runs = take_turns(serve, case, makers, duration, options.rounds)
         for name, found in runs.items():
             ratios = [a[0] / b[0] for a, b in zip(found, runs["sangbo"], strict=True)]
             neurons = {"random": NEURONS, "microc": 7717, "Hodgki": 4000, "Loihi ": 131072}[
@@ -365,8 +342,6 @@ def main() -> None:
                 f"{spread(ratios)}{goal} |",
                 flush=True,
             )
-        for pipe in pipes.values():
-            pipe.close()
 
 
 if __name__ == "__main__":

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import forced
+from forced import forced_network
 from sangbo import dynamics
 from sangbo.errors import SimulationError
 
-STEP, DURATION = 0.5, 2000.0
+DURATION = 2000.0
 
 
 def trains(neurons: int, rate: float, seed: int) -> list[np.ndarray]:
-    generator = np.random.default_rng(seed)
-    grid = np.arange(1, round(DURATION / STEP))
-    return [grid[generator.random(grid.size) < rate * STEP / 1000] * STEP for _ in range(neurons)]
+    return forced.trains(neurons, rate, DURATION, seed)
 
 
 def learned(
@@ -26,12 +26,7 @@ def learned(
     threads: int = 1,
 ) -> np.ndarray:
     """Weights (sources, targets) at the last spike of each source, targets being forced to fire."""
-    network = dynamics.Network(step=STEP, threads=threads)
-    sources = network.population(None, dynamics.SpikeTimes(pre))
-    # Fires in the step in which a forcing weight arrives, and nothing else reaches its threshold.
-    forcing = network.population(None, dynamics.SpikeTimes([t - STEP for t in post]))
-    targets = network.population(len(post), dynamics.McCullochPitts(threshold=1e6), name="targets")
-    network.connect(forcing, targets, dynamics.OneToOne(), dynamics.Static(weight=2e6, delay=STEP))
+    network, sources, targets = forced_network(pre, post, threads)
     projection = network.connect(sources, targets, dynamics.AllToAll(), synapses)
     network.record(targets)
     run = network.run(DURATION)

@@ -9,16 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forced import STEP, forced_network, trains
 from sangbo import dynamics
 from sangbo.errors import SimulationError
-
-STEP = 0.5
-
-
-def trains(neurons: int, rate: float, duration: float, seed: int) -> list[np.ndarray]:
-    generator = np.random.default_rng(seed)
-    grid = np.arange(1, round(duration / STEP))
-    return [grid[generator.random(grid.size) < rate * STEP / 1000] * STEP for _ in range(neurons)]
 
 
 def forced(
@@ -29,11 +22,7 @@ def forced(
     threads: int = 1,
 ) -> dynamics.Projection:
     """Targets that fire when they are told to, while the modulator has ``levels`` (ms, level)."""
-    network = dynamics.Network(step=STEP, threads=threads)
-    sources = network.population(None, dynamics.SpikeTimes(pre))
-    forcing = network.population(None, dynamics.SpikeTimes([t - STEP for t in post]))
-    targets = network.population(len(post), dynamics.McCullochPitts(threshold=1e6))
-    network.connect(forcing, targets, dynamics.OneToOne(), dynamics.Static(weight=2e6, delay=STEP))
+    network, sources, targets = forced_network(pre, post, threads)
     projection = network.connect(sources, targets, dynamics.AllToAll(), rule)
     for duration, level in levels:
         if isinstance(rule, dynamics.RewardSTDP):
