@@ -9,19 +9,13 @@ from sangbo.engines.base import Array, Levels, Real
 from sangbo.engines.counting import count_attention
 from sangbo.engines.early.state import Growing, evaluate, spikes
 from sangbo.engines.early.sums import Digits, Norms
-from sangbo.engines.reference.attention import Block, blocks, exponentials
+from sangbo.engines.reference.attention import Block, attended, exponentials
 from sangbo.graph import Attention
 
 
 @evaluate.register
 def _(operation: Attention, state: Growing) -> Array:
-    query = state.values[operation.query]
-    heads, size = operation.heads, query.shape[-1] // operation.heads
-    flat = query.reshape(-1, heads, size)
-    result = np.empty(flat.shape, np.float32)
-    for block in blocks(operation, state):
-        result[block.rows] = _attend(operation, flat[block.rows], block, state)
-    return result.reshape(query.shape)
+    return attended(operation, state, _attend)
 
 
 def _attend(operation: Attention, query: Levels, block: Block, state: Growing) -> Real:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,15 +17,24 @@ from sangbo.graph import Attention
 
 _ROW_BLOCK = 256
 
+S = TypeVar("S", bound=State)
+
 
 @evaluate.register
 def _(operation: Attention, state: State) -> Array:
+    return attended(operation, state, _attend)
+
+
+def attended(
+    operation: Attention, state: S, attend: Callable[[Attention, Array, Block, S], Real]
+) -> Array:
+    """What ``attend`` makes of rows of queries (r, heads, size), block by block."""
     query = state.values[operation.query]
     heads, size = operation.heads, query.shape[-1] // operation.heads
     flat = query.reshape(-1, heads, size)
     result = np.empty(flat.shape, np.float32)
     for block in blocks(operation, state):
-        result[block.rows] = _attend(operation, flat[block.rows], block, state)
+        result[block.rows] = attend(operation, flat[block.rows], block, state)
     return result.reshape(query.shape)
 
 
