@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sangbo
@@ -55,13 +57,28 @@ def test_the_answer_is_sensible_and_fast_enough(network: Network) -> None:
     assert chips.verdict(priced)
 
 
-def test_the_reference_engine_writes_two_tokens_a_second(network: Network) -> None:
+def test_the_reference_engine_writes_as_fast_as_numpy_lets_it(network: Network) -> None:
     engine = Reference(network.graph)
     ids = network.encode_prompt("Why is the sky blue?")
+    before = _dense_pass(135_000_000)
     start = time.monotonic()
     text = list(generate(engine, ids, context=network.context, max_tokens=16))
-    assert len(text) / (time.monotonic() - start) >= 2  # reading the prompt included
+    seconds = (time.monotonic() - start) / len(text)  # reading the prompt included
+    # 2 to 4 tokens/s on the machines seen; a slow or busy one is slow at dense products too.
+    assert seconds <= 50 * max(before, _dense_pass(135_000_000))
     assert text == list(generate(network.engine, ids, context=network.context, max_tokens=16))
+
+
+def _dense_pass(weights: int) -> float:
+    """Seconds that NumPy takes to multiply a vector by as many float32 weights."""
+    matrix, vector = np.ones((8192, 4096), np.float32), np.ones(4096, np.float32)
+    matrix @ vector
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        matrix @ vector
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds) * weights / matrix.size
 
 
 def test_the_network_loads_as_it_was_written(network: Network, tmp_path: Path) -> None:
