@@ -85,31 +85,15 @@ void Tally::add(const Kernels& kernels, const Level* levels, std::size_t count,
 template void Tally::add(const Kernels&, const std::int32_t*, std::size_t, std::uint64_t);
 template void Tally::add(const Kernels&, const std::int16_t*, std::size_t, std::uint64_t);
 
-// Few tokens ask for the same tally, so its table is far away in memory: what waits is counted
-// here, and the table read once from end to end. Equal neighbours would wait for each other's
-// store, so magnitudes have several places; small ones are counted in pairs, which halves the
-// stores.
-struct Tally::Tables {
+// Counts magnitudes that stand for several each. Equal neighbours would wait for each other's
+// store, so small magnitudes have four places.
+struct Tally::Weighted {
   static constexpr std::size_t kChunk = 64;
 
-  std::array<std::array<std::uint16_t, kPaired * kPaired>, 2> pairs{};
   std::array<std::array<std::uint64_t, kSmall>, 4> small{};
-  std::uint64_t clipped = 0;  // larger magnitudes, which pairs count as kPaired − 1
 
-  // Counts a chunk whose magnitudes are at most kPaired − 1, each once.
-  void count_pairs(const std::uint16_t* next) {
-    constexpr std::uint64_t kPlace = kPaired * kPaired - 1;
-    constexpr int kShift = 16 - std::countr_zero(kPaired);
-    for (std::size_t i = 0; i < kChunk; i += 4) {
-      std::uint64_t four;
-      __builtin_memcpy(&four, next + i, sizeof four);
-      const std::uint64_t places = four | four >> kShift;  // of the first pair, and 32 bits above
-      ++pairs[0][places & kPlace];
-      ++pairs[1][places >> 32 & kPlace];
-    }
-  }
-
-  void count_small(const std::uint16_t* next, std::uint64_t times) {
+  // Counts a chunk of magnitudes below kSmall.
+  void count(const std::uint16_t* next, std::uint64_t times) {
     for (std::size_t i = 0; i < kChunk; i += 4) {
       small[0][next[i]] += times;
       small[1][next[i + 1]] += times;
@@ -118,34 +102,16 @@ struct Tally::Tables {
     }
   }
 
-  // Adds everything to `dense`.
   void merge(std::uint64_t* dense) const {
     for (std::size_t m = 0; m < kSmall; ++m) {
       dense[m] += small[0][m] + small[1][m] + small[2][m] + small[3][m];
     }
-    std::array<std::uint32_t, kPaired> first{};
-    for (std::size_t b = 0; b < kPaired; ++b) {
-      std::uint32_t second = 0;
-      for (std::size_t a = 0; a < kPaired; ++a) {
-        std::uint32_t times = 0;
-        for (const auto& table : pairs) {
-          times += table[b * kPaired + a];
-        }
-        first[a] += times;
-        second += times;
-      }
-      dense[b] += second;
-    }
-    for (std::size_t a = 0; a < kPaired; ++a) {
-      dense[a] += first[a];
-    }
-    dense[kPaired - 1] -= clipped;  // these were counted by themselves
   }
 };
 
 void Tally::add_each(const std::uint16_t* from, std::size_t count, std::uint64_t times) {
   for (std::size_t i = 0; i < count; ++i) {
-    if (from[i] < kDense) {
+    if (from[i] < kTabled) {
       dense_[from[i]] += times;
     } else {
       sparse_.add(from[i], times);
@@ -153,46 +119,51 @@ void Tally::add_each(const std::uint16_t* from, std::size_t count, std::uint64_t
   }
 }
 
-void Tally::settle(const Kernels& kernels) {
-  static_assert(kPending / 4 <= 0xffff, "a place of a pair counts all that may wait");
-  Tables tables;
-  const std::size_t reach = std::max(kSmall, std::bit_ceil(seen_ + std::size_t{1}));
-  dense_.resize(std::max(dense_.size(), std::min(kDense, reach)));
-  const std::uint16_t* next = pending_.get();
+void Tally::add_weighted(const std::uint16_t* from) {
+  Weighted weighted;
   for (const Block& block : blocks_) {
-    for (std::size_t left = block.count; left > 0;) {
-      const std::size_t size = std::min(left, Tables::kChunk);
-      std::uint32_t any = 0;
-      for (std::size_t i = 0; i < size; ++i) {
-        any |= next[i];
-      }
-      if (any == 0) {
-        tables.small[0][0] += size * block.times;
-      } else if (size == Tables::kChunk && block.times == 1) {
-        if (any < kPaired) {
-          tables.count_pairs(next);
-        } else {
-          alignas(64) std::array<std::uint16_t, Tables::kChunk> low;
-          alignas(64) std::array<std::uint16_t, 2 * Tables::kChunk> above;
-          const std::size_t found = kernels.clip(next, kPaired - 1, low.data(), above.data());
-          if (found > Tables::kChunk / 2) {
-            add_each(next, size, 1);
-          } else {
-            tables.count_pairs(low.data());
-            tables.clipped += found;
-            add_each(above.data(), found, 1);
-          }
+    if (block.times != 1) {
+      for (std::size_t at = 0; at < block.count; at += Weighted::kChunk) {
+        const std::size_t size = std::min(block.count - at, Weighted::kChunk);
+        std::uint32_t any = 0;
+        for (std::size_t i = at; i < at + size; ++i) {
+          any |= from[i];
         }
-      } else if (any < kSmall && size == Tables::kChunk) {
-        tables.count_small(next, block.times);
-      } else {
-        add_each(next, size, block.times);
+        if (any < kSmall && size == Weighted::kChunk) {
+          weighted.count(from + at, block.times);
+        } else {
+          add_each(from + at, size, block.times);
+        }
       }
-      next += size;
-      left -= size;
     }
+    from += block.count;
   }
-  tables.merge(dense_.data());
+  weighted.merge(dense_.data());
+}
+
+// Few tokens ask for the same tally, so its table is far away in memory: it is read once for all
+// that waits.
+void Tally::settle(const Kernels& kernels) {
+  static_assert(kPending <= kMostCounted);
+  const std::size_t reach = std::max(kSmall, std::bit_ceil(seen_ + std::size_t{1}));
+  dense_.resize(std::max(dense_.size(), std::min(kTabled, reach)));
+  const std::uint16_t* next = pending_.get();
+  std::array<std::uint16_t, kPending> above;
+  bool weighted = false;
+  for (const Block& block : blocks_) {
+    if (block.times == 1) {
+      const std::size_t listed = kernels.histogram(next, block.count, dense_.data(), above.data());
+      for (std::size_t i = 0; i < listed; ++i) {
+        sparse_.add(above[i], 1);
+      }
+    } else {
+      weighted = true;
+    }
+    next += block.count;
+  }
+  if (weighted) {
+    add_weighted(pending_.get());
+  }
   waiting_ = 0;
   seen_ = 0;
   blocks_.clear();

@@ -86,16 +86,16 @@ class Tally {
 
  private:
   static constexpr std::size_t kPending = 8192;
-  static constexpr std::size_t kPaired = 64;   // magnitudes that are counted two at a time
-  static constexpr std::size_t kSmall = 256;   // magnitudes that have four places while counted
-  static constexpr std::size_t kDense = 4096;  // magnitudes that have a place in a table
+  static constexpr std::size_t kSmall = 256;  // magnitudes that always have a place in the table
 
   // Consecutive waiting magnitudes, each to be counted `times` times.
   struct Block {
     std::size_t count;
     std::uint64_t times;
   };
-  struct Tables;
+  struct Weighted;
+  // Counts the blocks at `from` that stand for several each.
+  void add_weighted(const std::uint16_t* from);
   void add_each(const std::uint16_t* from, std::size_t count, std::uint64_t times);
 
   std::vector<Pending>* spare_;

@@ -51,6 +51,23 @@ bool has_f16c() {
 }
 #endif
 
+#if defined(SANGBO_X86)
+bool counts_slices() {
+  return __builtin_cpu_supports("avx512vbmi2") != 0 &&
+         __builtin_cpu_supports("avx512vpopcntdq") != 0 && __builtin_cpu_supports("popcnt") != 0;
+}
+
+// The first processors with AVX-512 VNNI do not count ones in registers; all later ones do.
+const Kernels& counting_slices() {
+  static const Kernels kernels = [] {
+    Kernels all = kAvx512Vnni;
+    all.histogram = slice_histogram;
+    return all;
+  }();
+  return kernels;
+}
+#endif
+
 std::vector<const Kernels*> usable() {
   std::vector<const Kernels*> found;
 #if defined(SANGBO_X86)
@@ -59,10 +76,10 @@ std::vector<const Kernels*> usable() {
   const bool avx2 = __builtin_cpu_supports("avx2") && has_f16c();
   if (avx2 && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    if (has_amx() && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("popcnt")) {
+    if (has_amx() && counts_slices()) {
       found.push_back(&kAmx);
     }
-    found.push_back(&kAvx512Vnni);
+    found.push_back(counts_slices() ? &counting_slices() : &kAvx512Vnni);
   }
   if (avx2 && has_avx_vnni()) {
     found.push_back(&kAvxVnni);

@@ -1,6 +1,7 @@
 // The very kernels of src/native/kernels/amx.cpp, compiled against emulated intrinsics.
 #define SANGBO_INTRINSICS "emulated_amx.hpp"
 #define kAmx kEmulatedAmx
+#define slice_histogram emulated_slice_histogram
 #include <cstdint>
 
 #include "kernels/kernels.hpp"

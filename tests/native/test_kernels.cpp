@@ -1,5 +1,6 @@
 // Every kernel against plain loops over the equations of docs/exactness.md.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -300,30 +301,34 @@ void test_attention(const Kernels& kernels, int rows, std::size_t size, std::siz
   }
 }
 
-void test_clip(const Kernels& kernels) {
-  for (int turn = 0; turn < 50; ++turn) {
-    std::vector<std::uint16_t> from(64);
-    for (std::uint16_t& m : from) {
-      m = static_cast<std::uint16_t>(integer(0, turn % 2 == 0 ? 80 : 65535));
-    }
-    std::vector<std::uint16_t> copy(64);
-    std::vector<std::uint16_t> above(128);
-    std::vector<std::uint16_t> expected;
-    const std::size_t found = kernels.clip(from.data(), 63, copy.data(), above.data());
-    for (std::size_t i = 0; i < 64; ++i) {
-      CHECK(copy[i] == std::min<std::uint16_t>(from[i], 63), "%s: copy", kernels.name);
-      if (from[i] > 63) {
-        expected.push_back(from[i]);
+void test_histogram(const Kernels& kernels) {
+  for (const std::int32_t largest : {0, 1, 7, 40, 63, 64, 127, 128, 255, 4095, 4096, 65535}) {
+    for (const std::size_t count : {1UL, 31UL, 64UL, 65UL, 511UL, 512UL, 1153UL, kMostCounted}) {
+      std::vector<std::uint16_t> from(count);
+      std::vector<std::uint64_t> expected(std::bit_ceil(std::max(largest + 1U, 256U)), 5);
+      expected.resize(std::min(expected.size(), kTabled));
+      std::vector<std::uint64_t> counts = expected;
+      std::vector<std::uint16_t> rest;
+      for (std::uint16_t& m : from) {
+        m = static_cast<std::uint16_t>(integer(0, integer(0, 9) < 3 ? largest : largest / 8));
+        if (m < kTabled) {
+          ++expected[m];
+        } else {
+          rest.push_back(m);
+        }
       }
+      std::vector<std::uint16_t> above(kMostCounted);
+      above.resize(kernels.histogram(from.data(), count, counts.data(), above.data()));
+      CHECK(counts == expected, "%s: counts of %zu up to %zu", kernels.name, count,
+            static_cast<std::size_t>(largest));
+      CHECK(above == rest, "%s: found %zu above, expected %zu", kernels.name, above.size(),
+            rest.size());
     }
-    above.resize(found);
-    CHECK(above == expected, "%s: found %zu above, expected %zu", kernels.name, found,
-          expected.size());
   }
 }
 
 void test_all(const Kernels& kernels) {
-  test_clip(kernels);
+  test_histogram(kernels);
   test_rows(kernels);
   const DigitCosts& digits = kernels.digits(kPanel);
   for (std::size_t choice = 0; choice < digits.count; ++choice) {

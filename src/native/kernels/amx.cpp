@@ -32,21 +32,6 @@ constexpr std::size_t kLanes = 16;
 
 #include "tiles.inl"
 
-// As clip, without looking at each.
-std::size_t compress_clip(const std::uint16_t* from, std::uint16_t bound, std::uint16_t* copy,
-                          std::uint16_t* above) {
-  const __m512i most = _mm512_set1_epi16(static_cast<std::int16_t>(bound));
-  std::size_t found = 0;
-  for (std::size_t i = 0; i < 64; i += 32) {
-    const __m512i v = _mm512_loadu_si512(from + i);
-    const __mmask32 larger = _mm512_cmpgt_epu16_mask(v, most);
-    _mm512_storeu_si512(copy + i, _mm512_min_epu16(v, most));
-    _mm512_storeu_si512(above + found, _mm512_maskz_compress_epi16(larger, v));
-    found += static_cast<std::size_t>(__builtin_popcount(larger));
-  }
-  return found;
-}
-
 }  // namespace
 
 const Kernels kAmx = {
@@ -62,7 +47,7 @@ const Kernels kAmx = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    compress_clip,
+    slice_histogram,
     kRowKernels,
 };
 

@@ -27,6 +27,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "clip.inl"
 
+#include "pairs.inl"
+
 #include "avx2.inl"
 
 struct Avx2 : Halves {
@@ -71,7 +73,7 @@ const Kernels kAvx2 = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    shuffle_clip,
+    pair_histogram<shuffle_clip>,
     kRowKernels,
 };
 

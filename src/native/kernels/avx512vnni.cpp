@@ -31,6 +31,8 @@ constexpr std::size_t kLanes = 16;
 
 #include "clip.inl"
 
+#include "pairs.inl"
+
 #include "avx512.inl"
 
 #include "blocks.inl"
@@ -50,7 +52,7 @@ const Kernels kAvx512Vnni = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    shuffle_clip,
+    pair_histogram<shuffle_clip>,
     kRowKernels,
 };
 

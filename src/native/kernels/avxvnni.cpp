@@ -31,6 +31,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "clip.inl"
 
+#include "pairs.inl"
+
 #include "avx2.inl"
 
 struct AvxVnni : Halves {
@@ -66,7 +68,7 @@ const Kernels kAvxVnni = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    shuffle_clip,
+    pair_histogram<shuffle_clip>,
     kRowKernels,
 };
 

@@ -13,6 +13,11 @@ namespace sangbo {
 // side, 64 bytes for 8-bit weights, and 8 inputs in 64 bytes for 4-bit weights.
 inline constexpr std::size_t kPanel = 16;
 
+// Magnitudes below this have a place in a table of counts.
+inline constexpr std::size_t kTabled = 4096;
+// Most magnitudes that are counted in one call.
+inline constexpr std::size_t kMostCounted = 8192;
+
 // Bits of low digits that take two bytes: they hold almost any level whole. How the bytes lie is
 // the kernels' own business: as 16-bit numbers, or as a row of low bytes, behind it one of high
 // bytes, and behind that a bit for each four of these that are not all zero.
@@ -175,10 +180,10 @@ struct Kernels {
   std::uint32_t (*short_magnitudes)(const std::int16_t* levels, std::size_t count,
                                     std::uint16_t* to);
 
-  // Copies 64 magnitudes, those above `bound` as `bound`, and lists the latter in `above`, which
-  // has room for 128; returns how many.
-  std::size_t (*clip)(const std::uint16_t* from, std::uint16_t bound, std::uint16_t* copy,
-                      std::uint16_t* above);
+  // Adds how often each of `count` magnitudes (1 to kMostCounted) occurs to `counts`, which has a
+  // place for each below kTabled and at least 256; lists the others in `above`; returns how many.
+  std::size_t (*histogram)(const std::uint16_t* from, std::size_t count, std::uint64_t* counts,
+                           std::uint16_t* above);
 
   RowKernels reals;
 };
@@ -192,6 +197,9 @@ extern const Kernels kAvx2;
 extern const Kernels kAvxVnni;
 extern const Kernels kAvx512Vnni;
 extern const Kernels kAmx;
+// A histogram for machines with AVX-512 BW, VBMI2 and VPOPCNTDQ.
+std::size_t slice_histogram(const std::uint16_t* from, std::size_t count, std::uint64_t* counts,
+                            std::uint16_t* above);
 #endif
 #if defined(SANGBO_NEON)
 extern const Kernels kNeonDotprod;

@@ -23,6 +23,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "attention.inl"
 
+#include "pairs.inl"
+
 struct Neon {
   static constexpr std::size_t rows = 4;
   static constexpr std::size_t panels = 1;
@@ -158,7 +160,7 @@ const Kernels kNeonDotprod = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    clip,
+    pair_histogram<clip>,
     kRowKernels,
 };
 

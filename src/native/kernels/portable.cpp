@@ -21,6 +21,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "attention.inl"
 
+#include "pairs.inl"
+
 struct Plain : Wide {
   static constexpr std::size_t rows = 2;
   static constexpr bool direct = true;
@@ -114,7 +116,7 @@ const Kernels kPortable = {
     total,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
-    clip,
+    pair_histogram<clip>,
     kRowKernels,
 };
 

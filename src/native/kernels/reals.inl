@@ -414,16 +414,3 @@ std::uint32_t magnitudes(const Level* levels, std::size_t count, std::uint16_t* 
   }
   return any;
 }
-
-[[maybe_unused]] std::size_t clip(const std::uint16_t* from, std::uint16_t bound,
-                                  std::uint16_t* copy, std::uint16_t* above) {
-  std::size_t found = 0;
-  for (std::size_t i = 0; i < 64; ++i) {
-    copy[i] = from[i] < bound ? from[i] : bound;
-  }
-  for (std::size_t i = 0; i < 64; ++i) {
-    above[found] = from[i];
-    found += from[i] > bound ? 1U : 0U;
-  }
-  return found;
-}
