@@ -74,6 +74,17 @@ def test_what_only_whole_texts_show_is_named_so() -> None:
     assert agree(graph, Contender({"": make}, 0), cut([networks.tokens(20)])).first == END_TO_END
 
 
+def test_no_reading_is_begun_after_so_many_values() -> None:
+    graph = networks.converted(networks.llama())
+    readings = cut([networks.tokens(20, seed) for seed in range(3)])
+    upto = [
+        agree(graph, Contender({"": Reference}, 0), readings[:n]) for n in (1, 2, len(readings))
+    ]
+    limits = (1, upto[0].compared + 1, None)
+    for values, expected in zip(limits, upto, strict=True):
+        assert agree(graph, Contender({"": Reference}, 0, values), readings) == expected
+
+
 @pytest.mark.parametrize("family", [networks.llama, networks.gpt2])
 @pytest.mark.parametrize("bits", [4, 8])
 def test_temporal_and_reference_agree_everywhere_in_every_code(family: Any, bits: int) -> None:

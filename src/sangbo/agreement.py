@@ -20,6 +20,8 @@ from sangbo.progress import Progress, silent
 
 _ROWS = 128
 """Rows whose values are held at once; the reference is slow on few."""
+_SAMPLES = 8
+"""Pictures, and whatever else is read whole, that are compared together."""
 END_TO_END = "end to end"
 """What is named where no operation differs by itself and yet a whole text does."""
 
@@ -34,12 +36,15 @@ class Contender:
     Attributes:
         forms: makes each for a complementary graph. Those of the temporal engine are spike codes,
             by name; an engine with one form calls it by the empty name.
-        tokens: how many tokens or samples it is compared on, by its speed.
+        tokens: how many tokens or samples it is compared on at most, by its speed.
+        values: after how many values of a form no further reading is begun, if that is limited:
+            a picture has as many as hundreds of tokens.
         settings: what else a certificate must state to be checked again; JSON values.
     """
 
     forms: Mapping[str, Make]
     tokens: int
+    values: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,7 +70,10 @@ def contenders(codes: Sequence[str] = CODES, rate_steps: int = RATE_STEPS) -> di
         Coding.of(name, largest_spiking=most.get(name))
         temporal[name] = partial(Temporal, code=name, largest_spiking=most.get(name))
     settings = {"rate_steps": rate_steps}
-    return {"native": Contender({"": fastest}, 512), "temporal": Contender(temporal, 64, settings)}
+    return {
+        "native": Contender({"": fastest}, 512, 400_000_000),
+        "temporal": Contender(temporal, 64, 40_000_000, settings),
+    }
 
 
 def chosen(
@@ -80,7 +88,7 @@ def chosen(
     if unknown:
         raise SangboError(f"expected engines of {', '.join(known)}, found {', '.join(unknown)}")
     return {
-        name: known[name] if tokens is None else replace(known[name], tokens=tokens)
+        name: known[name] if tokens is None else replace(known[name], tokens=tokens, values=None)
         for name in dict.fromkeys(names or known)
     }
 
@@ -183,12 +191,17 @@ def agree(
     digest = hashlib.sha256()
     compared = dict.fromkeys((*cut.outputs, END_TO_END), 0)
     different = {name: dict.fromkeys(compared, 0) for name in contender.forms}
-    for step, reading in enumerate(readings):
+    tokens = 0
+    apart = [piece for reading in readings for piece in reading.apart(_SAMPLES)]
+    for step, reading in enumerate(apart):
+        if contender.values is not None and sum(compared.values()) >= contender.values:
+            break
+        tokens += reading.size
         caches: list[Any] = [reading.caches(reader), reading.caches(reference)]
         stepped: dict[str, Any] = {n: reading.caches(part) for n, (part, _) in others.items()}
         outputs: dict[str, list[Array]] = {name: [] for name in graph.outputs}
         for piece in reading.pieces(_ROWS):
-            progress("comparing engines", step / len(readings))
+            progress("comparing engines", step / len(apart))
             seen = reader.run(piece.inputs, piece.segments(caches[0]), keep=values)
             for name, parts in outputs.items():
                 parts.append(seen[name])
@@ -217,7 +230,6 @@ def agree(
         for form, wrong in different.items()
     )
     accumulators = len(forms) * sum(compared[n] for n in summed)
-    tokens = sum(reading.size for reading in readings)
     return Agreement(tokens, forms, accumulators, digest.hexdigest(), contender.settings)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -66,6 +66,10 @@ class Reading:
             some = slice(start, start + rows)
             cut = {name: x[some] for name, x in self.inputs.items()}
             yield Reading(cut, targets=None if self.targets is None else self.targets[some])
+
+    def apart(self, samples: int) -> Iterable[Reading]:
+        """Readings of ``samples`` whole samples each; sequences stay together."""
+        return [self] if self.parts else self.pieces(samples)
 
     def run(self, engine: Engine[Any], **options: Any) -> dict[str, Array]:
         """What ``engine`` computes, from empty caches; options as of its ``run``."""
