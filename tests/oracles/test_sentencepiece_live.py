@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -11,6 +13,7 @@ import pytest
 
 from oracles.record import DIGIT_TEXTS, TEXTS
 from sangbo.sources import Tokenizer, entries, fetch
+from sangbo.sources.marian import read_vocabulary
 from sangbo.sources.sentencepiece import read_sentencepiece
 from sources.made_binaries import sentencepiece
 
@@ -57,3 +60,40 @@ def test_vocabularies_of_the_catalogue(name: str) -> None:
     letters = [chr(c) for c in (*range(32, 127), *range(0xA1, 0x180))]
     compare(theirs, ours, ("".join(rng.choices(letters, k=rng.randrange(40))) for _ in range(3000)))
     compare(theirs, ours, iter([*TEXTS, *DIGIT_TEXTS]))
+
+
+def test_marian_in_the_form_of_hugging_face(tmp_path: Path) -> None:
+    """Two small vocabularies trained here, ids shared, as MarianTokenizer reads them."""
+    import sentencepiece
+    from transformers import MarianTokenizer
+
+    languages = {"source": (TEXTS * 3, 160), "target": (DIGIT_TEXTS * 3, 60)}
+    tokens = ["</s>", "<unk>", ">>por<<"]
+    for name, (texts, size) in languages.items():
+        corpus = tmp_path / f"{name}.txt"
+        corpus.write_text("\n".join(t.replace("\n", " ") for t in texts if t.strip()))
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(corpus), model_prefix=str(tmp_path / name), vocab_size=size,
+            hard_vocab_limit=False, minloglevel=2, bos_id=-1, eos_id=1,
+        )  # fmt: skip
+        (tmp_path / f"{name}.model").rename(tmp_path / f"{name}.spm")
+        model = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / f"{name}.spm"))
+        tokens += [model.id_to_piece(i) for i in range(2, model.get_piece_size())]
+    tokens = list(dict.fromkeys([*tokens, "<pad>"]))
+    (tmp_path / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(tokens)}))
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it recommends a library that it does not use here
+        theirs = MarianTokenizer.from_pretrained(tmp_path)
+    ours = read_vocabulary(tmp_path)
+    assert ours is not None
+    rng = Random(2)
+    # Both cuts of "..." into two pieces are as probable, and either library takes another.
+    lines = [text for text in TEXTS if "..." not in text]
+    words = [w for text in lines for w in text.split()]
+    drawn = [" ".join(rng.choices(words, k=rng.randrange(1, 9))) for _ in range(500)]
+    for text in [*drawn, *lines, ">>por<< " + drawn[0]]:
+        assert ours.encode(text) == theirs(text)["input_ids"], text
+    for _ in range(500):
+        ids = rng.choices(range(3, len(tokens) - 1), k=rng.randrange(1, 9))
+        assert ours.decode(ids).strip() == theirs.decode(ids), ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from sangbo.engines.base import Segment
 from sangbo.engines.reference import Reference
 from sangbo.errors import SangboError, SourceError, UnsupportedError
-from sangbo.sources import open_source
+from sangbo.sources import Tokenizer, open_source
+from sangbo.sources.marian import read_vocabulary
 from sangbo.sources.sentencepiece import read_sentencepiece
 from sources import made_binaries as made
 
@@ -263,6 +265,36 @@ def test_unigram_vocabulary_cuts_by_its_scores(tmp_path: Path) -> None:
     assert tokenizer.decode([5, 2, 6, 8, 0]) == "ab ba!"
     assert tokenizer.ends == {0}
     assert tokenizer.encode("", affixes=False) == []
+
+
+FOREIGN = ["</s>", "<unk>", ">>por<<", "▁o", "lá", *(p[0] for p in reversed(made.PIECES[2:]))]
+
+
+def marian_vocabulary(folder: Path, numbers: dict[str, Any]) -> Tokenizer | None:
+    (folder / "source.spm").write_bytes(made.sentencepiece())
+    (folder / "vocab.json").write_text(json.dumps(numbers), encoding="utf-8")
+    return read_vocabulary(folder)
+
+
+def test_two_languages_share_ids(tmp_path: Path) -> None:
+    assert read_vocabulary(tmp_path) is None
+    tokenizer = marian_vocabulary(tmp_path, {text: i for i, text in enumerate([*FOREIGN, "<pad>"])})
+    assert tokenizer is not None
+    place = FOREIGN.index
+    assert tokenizer.encode("ab ba!") == [*map(place, ("▁ab", "▁", "ba", "!")), 0]
+    assert tokenizer.encode("olá", affixes=False) == [place("▁"), 1]  # ▁o and lá are not cut into
+    assert tokenizer.encode(">>por<<ab", affixes=False) == [place(">>por<<"), place("▁ab")]
+    assert tokenizer.decode([place("▁o"), place("lá"), place("▁b")]) == "olá b"
+    assert tokenizer.size == len(FOREIGN) + 1
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [{}, {"</s>": 0}, {"</s>": 0, "<unk>": 2}, {"</s>": 0, "<unk>": 0}, {"</s>": 0, "<unk>": 1.0}],
+)
+def test_ids_with_gaps_are_refused(tmp_path: Path, numbers: dict[str, Any]) -> None:
+    with pytest.raises(SourceError, match=r"ids|whole numbers"):
+        marian_vocabulary(tmp_path, numbers)
 
 
 @pytest.mark.parametrize(

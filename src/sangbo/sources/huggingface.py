@@ -68,7 +68,7 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 PATTERNS = (
     CONFIG, SINGLE, INDEX, "model-*.safetensors", TOKENIZER_FILE, "tokenizer_config.json",
-    "chat_template.jinja", GENERATION_FILE,
+    "chat_template.jinja", GENERATION_FILE, *marian.VOCABULARY,
 )  # fmt: skip
 """What is fetched of a repository: never code, pickles or other forms of the weights."""
 
@@ -103,7 +103,8 @@ def read_folder(folder: Path, progress: Progress = silent, name: str | None = No
     """Read the network in a folder that transformers wrote.
 
     Args:
-        folder: holds ``config.json``, safetensors files, and ``tokenizer.json`` where there is one.
+        folder: holds ``config.json``, safetensors files, and ``tokenizer.json`` or Marian's
+            vocabulary where there is one.
         progress: told how far the reading is.
         name: what to call the network; by default the folder's name.
 
@@ -127,7 +128,8 @@ def read_folder(folder: Path, progress: Progress = silent, name: str | None = No
     files, tensors = _read_tensors(folder, chosen[0].derived)
     metadata = {"task": chosen[0].task, "source": called, "licence": "unknown"}
     graph = chosen[0].read(called, facts, tensors, metadata)
-    tokenizer = Tokenizer.load(folder) if (folder / TOKENIZER_FILE).exists() else None
+    written = (folder / TOKENIZER_FILE).exists()
+    tokenizer = Tokenizer.load(folder) if written else marian.read_vocabulary(folder)
     rows = len(graph.tensors[EMBEDDING])
     if tokenizer is not None and tokenizer.size > rows:
         raise SourceError(f"expected at most {rows} tokens in {folder}, found {tokenizer.size}")

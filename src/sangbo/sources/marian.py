@@ -7,6 +7,7 @@ Junczys-Dowmunt et al. 2018, arXiv 1804.00344. For the binary files of Marian it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,16 @@ import numpy as np
 from sangbo.errors import SourceError
 from sangbo.graph import Graph
 from sangbo.sources import bart
-from sangbo.sources.facts import Facts
+from sangbo.sources.facts import Facts, read_json
+from sangbo.sources.sentencepiece import read_sentencepiece
 from sangbo.sources.source import Array, Real
+from sangbo.sources.tokenizer import Tokenizer
 
 DERIVED = (".embed_positions.weight",)
 """The waves, which follow from the width."""
+
+VOCABULARY = ("source.spm", "vocab.json")
+"""Pieces of the source language with probabilities; ids of the pieces of both languages."""
 
 LARGEST_TABLE = 2**26
 
@@ -38,6 +44,22 @@ def from_huggingface(
     tables = {f"model.{side}.embed_positions.weight": table for side in ("encoder", "decoder")}
     known = {"family": "marian", **metadata}
     return bart.build(name, facts, {**tensors, **tables}, known, norm_first=False)
+
+
+def read_vocabulary(folder: Path) -> Tokenizer | None:
+    """The vocabulary that both languages share, None where ``folder`` has none.
+
+    Raises:
+        SourceError: where a file is broken, or an id is no whole number.
+        UnsupportedError: where the pieces are of another kind than `sentencepiece` reads.
+    """
+    pieces, ids = (folder / name for name in VOCABULARY)
+    if not (pieces.exists() and ids.exists()):
+        return None
+    numbers = read_json(ids).values
+    if not all(type(number) is int for number in numbers.values()):
+        raise SourceError(f"expected whole numbers in {ids}, found others")
+    return read_sentencepiece(pieces, ends=True, numbers=numbers)
 
 
 def waves(context: int, rates: Array) -> Real:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,10 @@ _ALL = 2**31
 """Spaces that are taken away where a text begins."""
 
 _SPACE = "▁"
+_FOREIGN = "\ufdd0"
+"""Marks a piece that no text is cut into: not a character, so that no text holds it."""
+_END, _UNKNOWN, _PAD = "</s>", "<unk>", "<pad>"
+_LANGUAGE = re.compile(r">>.+<<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,15 @@ class Piece:
     kind: int
 
 
-def read_sentencepiece(path: Path, *, ends: bool) -> Tokenizer:
+def read_sentencepiece(
+    path: Path, *, ends: bool, numbers: Mapping[str, int] | None = None
+) -> Tokenizer:
     """The tokenizer of a unigram vocabulary.
 
     Args:
         path: the file.
         ends: whether the end token is added after a text.
+        numbers: the id of each token, if they are not the file's own; see `numbered`.
 
     Unknown characters next to each other are one token, as in SentencePiece. Two cases differ from
     it: a combining mark after a character that normalisation replaces goes with it, and unknown
@@ -80,18 +87,50 @@ def read_sentencepiece(path: Path, *, ends: bool) -> Tokenizer:
             f"expected at most {MOST_PIECES} pieces in {path} that differ, one of them unknown, "
             f"found {len(pieces)} of which {len(unknown)} unknown"
         )
+    last = _number(trainer, 42, 2)
+    if numbers is not None:
+        pieces = numbered(pieces, numbers, str(path))
+        unknown, last = [numbers[_UNKNOWN]], numbers[_END]
     if any(len(p.text) < 2 for p in pieces if p.kind in (UNKNOWN, CONTROL)):
         raise UnsupportedError(f"expected control tokens of several characters in {path}")
     inner = _tokenizer(pieces, unknown[0], normalizer, str(path))
-    last = pieces[number].text if 0 <= (number := _number(trainer, 42, 2)) < len(pieces) else None
-    if ends and last is not None:
+    end = pieces[last].text if 0 <= last < len(pieces) else None
+    if ends and end is not None:
         inner.post_processor = processors.TemplateProcessing(
-            single=["$A", last], pair=["$A", last, "$B", last], special_tokens=[(last, number)]
+            single=["$A", end], pair=["$A", end, "$B", end], special_tokens=[(end, last)]
         )
     special = {"unk_token": pieces[unknown[0]].text}
-    if last is not None:
-        special["eos_token"] = last
-    return Tokenizer(inner, None, special, () if last is None else (last,))
+    if end is not None:
+        special["eos_token"] = end
+    return Tokenizer(inner, None, special, () if end is None else (end,))
+
+
+def numbered(pieces: list[Piece], numbers: Mapping[str, int], where: str) -> list[Piece]:
+    """A vocabulary in the order of other ids, as Marian's networks in Hugging Face's form have it.
+
+    Both languages share the ids, but only one language's pieces come with probabilities: the other
+    one's are marked so that no text is cut into them, and read as they are. A piece without an id
+    is left out: its text is cut into others, where transformers makes it an unknown token.
+
+    Raises:
+        SourceError: where ids are missing, or there is no end or unknown token.
+    """
+    if sorted(numbers.values()) != list(range(len(numbers))) or not {_END, _UNKNOWN} <= set(
+        numbers
+    ):
+        raise SourceError(
+            f"expected ids beside {where} from 0 on, each once, {_END} and {_UNKNOWN} among them, "
+            f"found {len(numbers)}"
+        )
+    known = {p.text: p for p in pieces if p.kind in (NORMAL, USER_DEFINED)}
+    kinds = {_UNKNOWN: UNKNOWN, _END: CONTROL, _PAD: CONTROL}
+
+    def piece(text: str) -> Piece:
+        if text in kinds or _LANGUAGE.fullmatch(text):  # who wants a language writes >>por<<
+            return Piece(text, 0.0, kinds.get(text, USER_DEFINED))
+        return known.get(text) or Piece(_FOREIGN + text, 0.0, UNUSED)
+
+    return [piece(text) for text in sorted(numbers, key=lambda t: numbers[t])]
 
 
 def _tokenizer(
@@ -122,14 +161,24 @@ def _tokenizer(
             [pre_tokenizers.Metaspace(_SPACE, prepend_scheme=scheme), *map(_cut, controls)]
         )
         leading = _ALL if single else int(bool(prefixed))
+        unmarked = [decoders.Replace(_FOREIGN, "")] if any(map(_foreign, pieces)) else []
         inner.decoder = decoders.Sequence(
-            [decoders.Replace(_SPACE, " "), decoders.Fuse(), decoders.Strip(" ", left=leading)]
+            [
+                *unmarked,
+                decoders.Replace(_SPACE, " "),
+                decoders.Fuse(),
+                decoders.Strip(" ", left=leading),
+            ]
         )
         inner.add_special_tokens([AddedToken(text, normalized=False) for text in controls])
         inner.add_tokens(
             [AddedToken(p.text, normalized=False) for p in pieces if p.kind == USER_DEFINED]
         )
     return inner
+
+
+def _foreign(piece: Piece) -> bool:
+    return piece.text.startswith(_FOREIGN)
 
 
 def _cut(control: str) -> pre_tokenizers.PreTokenizer:
