@@ -14,7 +14,9 @@ import pytest
 import families
 import sangbo
 from sangbo import Settings
-from sangbo.engines import Reference, Temporal, fastest
+from sangbo.agreement import agree, contenders
+from sangbo.engines import Reading, Reference, Temporal, fastest
+from sangbo.engines.reading import Part
 from sangbo.graph import Convolution, Linear, Neuron, Recurrent
 from sangbo.ledger import Ledger
 from sangbo.network import Network
@@ -46,6 +48,24 @@ def test_the_certificate_holds(name: str) -> None:
     for engine in ("native", "temporal"):
         assert certificate.engines[engine].different == 0
         assert certificate.engines[engine].compared > 0
+
+
+@pytest.mark.parametrize("never", [True, False])
+def test_an_expert_that_calibration_reaches_late_or_never_is_converted(never: bool) -> None:
+    """Which experts a token asks for, its embedding alone decides."""
+    graph = families.mixture()
+    tokens = np.arange(families.WORDS, dtype=np.int32)
+    every = Reading({"tokens": tokens}, (Part(len(tokens)),))
+    asks = every.run(Reference(graph), keep=["gate3"])["gate3"][:, 0] > 0
+    others = tokens[~asks]
+    assert 1 < len(others) < len(tokens)
+    drawn = families.readings(graph, 4)
+    first = [replace(r, inputs={"tokens": others[r.inputs["tokens"] % len(others)]}) for r in drawn]
+    given = first if never else [*first, *drawn]
+    network = sangbo.convert(Source(graph), settings=SMALL, calibration=given, task=task("mixture"))
+    before, after = (every.run(Reference(g))["logits"] for g in (graph, network.graph))
+    assert Categorical().divergence(before, after).mean() < 0.05
+    assert agree(network.graph, contenders()["native"], [every]).different == 0
 
 
 @pytest.mark.parametrize("name", ["cnn", "generator", "translator"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import networks
 import sangbo
 from sangbo import Settings
 from sangbo.convert.budget import default
+from sangbo.convert.layers import Measured
 from sangbo.convert.weights import four_bit
 from sangbo.engines import Reference
 from sangbo.errors import ConversionError, GraphError
@@ -59,6 +62,40 @@ def test_the_divergence_is_what_was_predicted(family: Any) -> None:
     assert predicted[0] <= 1e-3
     assert predicted[1] <= 2e-2
     assert found[1] - found[0] == pytest.approx(predicted[1] - predicted[0], rel=0.5)
+
+
+@pytest.mark.parametrize("misjudged", [1, 2, 10])
+def test_a_conversion_that_loses_far_more_than_predicted_is_tightened(
+    monkeypatch: pytest.MonkeyPatch, misjudged: int
+) -> None:
+    """``misjudged`` measurements in a row say that nats were lost; the next are as they are."""
+    pipeline = sys.modules["sangbo.convert.pipeline"]
+    measure, told = pipeline.measure_layers, []
+
+    def measured(*args: Any) -> Measured:
+        told.append(1)
+        found: Measured = measure(*args)
+        lost = 100 * 0.3 ** len(told)
+        return replace(found, kl_divergence=lost, kl_error=0.0) if len(told) <= misjudged else found
+
+    monkeypatch.setattr(pipeline, "measure_layers", measured)
+    settings = replace(SMALL, budget="perplexity=5%")
+    network = sangbo.convert(source(), settings=settings)
+    rounds = min(misjudged, pipeline.ROUNDS)
+    assert len(told) == rounds + 1
+    bound = math.log1p(0.05 / pipeline.FINER**rounds)
+    assert bound / 2 < network.conversion["summary"]["predicted_divergence"] <= bound
+    assert network.conversion["settings"]["budget"] == "perplexity=5%"
+
+
+def test_what_thresholds_do_not_lose_tightens_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = sys.modules["sangbo.convert.pipeline"]
+    expected = sangbo.convert(source(), settings=SMALL)
+    measure = pipeline.measure_layers
+    monkeypatch.setattr(
+        pipeline, "measure_layers", lambda *args: replace(measure(*args), kl_divergence=1.0)
+    )
+    assert sangbo.convert(source(), settings=SMALL).graph.sha256() == expected.graph.sha256()
 
 
 def test_a_looser_budget_never_costs_more_spikes() -> None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from sangbo import codes, graph
 from sangbo._version import __version__
 from sangbo.compress import Coded, Compressed
+from sangbo.convert import spikes
 from sangbo.convert.allocate import Choice, frontier, point
 from sangbo.convert.budget import Budget, default
 from sangbo.convert.correct import corrected
-from sangbo.convert.layers import measure_layers
-from sangbo.convert.prepare import prepare
+from sangbo.convert.layers import Measured, measure_layers
+from sangbo.convert.prepare import Prepared, prepare
 from sangbo.convert.rewrite import sent_name
 from sangbo.convert.sensitivity import Candidates
 from sangbo.convert.settings import Settings
-from sangbo.convert.spikes import found
 from sangbo.engines import Reading, fastest
+from sangbo.errors import ConversionError
 from sangbo.files import replaced_folder
 from sangbo.graph import Graph
 from sangbo.ledger import Ledger
@@ -32,6 +34,12 @@ from sangbo.progress import Progress, silent
 from sangbo.sources import Source, open_source
 from sangbo.tasks import Task, task_of
 
+MISJUDGED = 10
+"""A conversion that loses so many times its budget of perplexity tries a smaller one, …"""
+FINER = 4
+"""… by this factor, …"""
+ROUNDS = 4
+"""… at most so often."""
 HARDEST = 5
 """Neuron layers that the summary names."""
 
@@ -68,12 +76,12 @@ def convert(
     asked = settings.budget or str(default(task))
     settings, budget = replace(settings, budget=asked), Budget.parse(asked)
     prepared = prepare(opened, settings, calibration, progress, task)
-    choices = prepared.choose(budget)
+    found = _Converted.by(prepared, opened, budget, task, progress)
+    if budget.kind == "perplexity" and settings.weight_bits is None and not settings.generated:
+        found = _as_predicted(found, prepared, opened, budget, task, progress)
+    choices, converted, measured = found.choices, found.graph, found.measured
     readings, candidates = prepared.readings, prepared.candidates
-    built = prepared.build(choices)
-    converted = corrected(prepared.balanced, built, readings, progress)
     ledger = count(converted, readings, progress)
-    measured = measure_layers(opened.graph, converted, prepared.unseen, task, progress)
     record = {
         "settings": settings.to_dict(),
         # What was opened before may be of the catalogue, where its name finds it again.
@@ -109,6 +117,54 @@ def convert(
         progress("writing", 0.0)
         network.save(new)
     return replace(network, folder=target)
+
+
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """What thresholds were chosen, what they make, and what it loses on readings kept apart."""
+
+    choices: Sequence[Choice]
+    graph: Graph
+    measured: Measured
+
+    @classmethod
+    def by(
+        cls, prepared: Prepared, opened: Source, budget: Budget, task: Task, progress: Progress
+    ) -> Self:
+        choices = prepared.choose(budget)
+        built = prepared.build(choices)
+        converted = corrected(prepared.balanced, built, prepared.readings, progress)
+        measured = measure_layers(opened.graph, converted, prepared.unseen, task, progress)
+        return cls(choices, converted, measured)
+
+
+def _as_predicted(
+    found: _Converted,
+    prepared: Prepared,
+    opened: Source,
+    budget: Budget,
+    task: Task,
+    progress: Progress,
+) -> _Converted:
+    """``found``, or where it loses far more than its budget, what a smaller one makes.
+
+    Sensitivities are of small changes. A network that is sure of its answers bears them without a
+    trace up to some size, and nothing beyond.
+    """
+    bound = MISJUDGED * math.log1p(budget.amount)
+    for _ in range(ROUNDS):
+        lost = found.measured.kl_divergence
+        if lost - 2 * found.measured.kl_error <= bound:
+            break
+        budget = replace(budget, amount=budget.amount / FINER)
+        try:
+            finer = _Converted.by(prepared, opened, budget, task, progress)
+        except ConversionError:  # finer than the finest thresholds
+            break
+        if finer.measured.kl_divergence > lost / 2:  # something else than thresholds loses it
+            break
+        found = finer
+    return found
 
 
 def code_tensors(
@@ -154,8 +210,8 @@ def summary(
     ]
     return {
         "predicted_divergence": predicted,
-        "spikes_per_value": found(converted, ledger, code).to_dict(),
-        "beside_dense": {"share": dense} | found(converted, ledger, code, dense).to_dict(),
+        "spikes_per_value": spikes.found(converted, ledger, code).to_dict(),
+        "beside_dense": {"share": dense} | spikes.found(converted, ledger, code, dense).to_dict(),
         "zero_fraction": 1 - nonzero,
         "neuron_layers": len(choices),
         "hardest": [

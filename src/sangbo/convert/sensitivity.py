@@ -33,6 +33,8 @@ from sangbo.tasks import Task, task_of
 STEPS_PER_OCTAVE = 3
 COARSEST, FINEST = 2.0, 2.0**-7
 """Candidate thresholds, as multiples of the mean magnitude of what the site carries."""
+UNHEARD = 2.0**-5
+"""The threshold of a site that calibration never reaches, as a multiple of what others carry."""
 PROBABILITY_LEVELS = (7, 15, 23, 31, 47, 63, 95, 127, 191, 255)
 _ROWS = 64
 _VALUES = 2**16
@@ -67,6 +69,16 @@ class Candidates:
     tokens: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Some rows of a site in one reading, for how many tokens they stand, targets of each value."""
+
+    values: Array
+    gradient: Array
+    tokens: float
+    targets: NDArray[np.float64] | None
+
+
 def measure(
     graph: Graph,
     sites: Sequence[Site],
@@ -86,12 +98,14 @@ def measure(
         task: says what the output means; the one that the graph states by default.
 
     Raises:
-        ConversionError: where a reading holds several sequences, or a site carries only zeros, or
-            something not finite.
+        ConversionError: where a reading holds several sequences, all sites carry only zeros, or
+            one something not finite.
     """
     engine = Reference(graph)
     spikes = np.minimum(code.spikes(np.arange(_LARGEST + 1)), _MOST)
+    most = int(spikes.max())
     found: dict[str, Candidates] = {}
+    quiet: dict[str, list[_Seen]] = {s.name: [] for s in sites}
     rng = np.random.default_rng(0)
     names = {s.name for s in sites}
     kept = [o.output for o in graph.operations]
@@ -123,9 +137,22 @@ def measure(
                 if site.role == "query":
                     keys = _keys(queries[site.name], values)
                 x, g, targets, share = _chosen(x, g, keys, some, rows)
-            if site.name not in found:
-                found[site.name] = _begin(site, x, int(spikes.max()))
-            _extend(found[site.name], x, g, count * share, targets, spikes)
+            seen = _Seen(x, g, count * share, targets)
+            if site.name in found:
+                _extend(found[site.name], seen, spikes)
+                continue
+            quiet[site.name].append(seen)
+            magnitude = float(np.abs(x).mean())
+            if magnitude:  # an expert may be asked for the first time by a later reading
+                found[site.name] = _begin(site, magnitude, most)
+                for each in quiet.pop(site.name):
+                    _extend(found[site.name], each, spikes)
+    typical = float(np.median([c.magnitude for c in found.values()])) if found else 0.0
+    for site in sites:
+        if site.name in quiet:  # nothing tells how fine it must be
+            found[site.name] = _begin(site, typical, most, UNHEARD)
+            for each in quiet[site.name]:
+                _extend(found[site.name], each, spikes)
     for candidates in found.values():
         for total in (candidates.divergence, candidates.sent, candidates.received):
             total /= candidates.tokens
@@ -181,8 +208,8 @@ def _visible(
     return x[:, :, seen], g[:, :, seen], len(chosen) / rows
 
 
-def _begin(site: Site, x: Array, most: int) -> Candidates:
-    magnitude = float(np.abs(x).mean())
+def _begin(site: Site, magnitude: float, most: int, finest: float | None = None) -> Candidates:
+    """Candidates before anything was seen; only the finest of them if that is given."""
     if not (np.isfinite(magnitude) and magnitude > 0):
         raise ConversionError(
             f"expected {site.name!r} to carry finite values other than zero, "
@@ -196,20 +223,15 @@ def _begin(site: Site, x: Array, most: int) -> Candidates:
         octaves = np.log2(COARSEST / FINEST)
         exponents = np.arange(round(octaves * STEPS_PER_OCTAVE) + 1) / STEPS_PER_OCTAVE
         thresholds = (magnitude * COARSEST * 2.0**-exponents).astype(np.float32)
+    if finest is not None:
+        thresholds = np.array([magnitude * finest], np.float32)
     divergence = np.zeros(len(thresholds))
     sent, received = np.zeros((2, len(thresholds), most + 1))
     return Candidates(site, thresholds, divergence, sent, received, magnitude)
 
 
-def _extend(
-    candidates: Candidates,
-    x: Array,
-    g: Array,
-    tokens: float,
-    targets: NDArray[np.float64] | None,
-    spikes: Array,
-) -> None:
-    site = candidates.site
+def _extend(candidates: Candidates, seen: _Seen, spikes: Array) -> None:
+    site, x, g, targets = candidates.site, seen.values, seen.gradient, seen.targets
     square = np.square(g, dtype=np.float32)
     for i, theta in enumerate(candidates.thresholds):
         levels = encode(x, np.float32(1) / theta, site.lowest, site.highest)
@@ -223,4 +245,4 @@ def _extend(
             candidates.received[i] += (
                 sent * site.fan_out if targets is None else np.bincount(each, targets, width)
             )
-    candidates.tokens += tokens
+    candidates.tokens += seen.tokens

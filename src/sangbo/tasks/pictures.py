@@ -138,6 +138,7 @@ class Classify(_Pictures):
     """See `sangbo.tasks.task.Task`; calibrated on photos that nothing is measured on."""
 
     name = "classify"
+    bears = 0.0002
 
     def pool(self, model: Model, amount: Amount, count: int, progress: Progress) -> list[Real]:
         """Photos."""

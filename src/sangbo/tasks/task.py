@@ -17,7 +17,8 @@ from sangbo.sources import Source
 from sangbo.tasks.likelihood import Categorical, Likelihood
 
 DOUBT = 0.02
-"""Of a network that is calibrated on what it has learnt from; 0 gave thresholds much too coarse."""
+"""Share of answers of which a network must be thought unsure: one that answers what it has learnt
+by heart shows no gradients there, and 0 gave thresholds much too coarse."""
 
 Draft: TypeAlias = Callable[[], Engine[Any]]
 """Makes an engine that runs a network well enough to write with, before it is converted."""

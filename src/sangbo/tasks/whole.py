@@ -13,7 +13,7 @@ from sangbo.graph import Embedding, Graph
 from sangbo.progress import Progress
 from sangbo.sources import Source
 from sangbo.tasks.likelihood import Categorical, Likelihood
-from sangbo.tasks.task import BEARS, Amount, Draft
+from sangbo.tasks.task import BEARS, DOUBT, Amount, Draft
 
 SKETCH_ROWS = 16
 
@@ -44,8 +44,8 @@ class WholeTask:
         return graph.outputs[0]
 
     def likelihood(self, graph: Graph) -> Likelihood:
-        """Logits of classes."""
-        return Categorical()
+        """Logits of classes, of which a network may be surer than it is right."""
+        return Categorical(DOUBT)
 
     def sketch(self, graph: Graph, seed: int) -> Reading:
         """Normal numbers and random indices: one sample, or a few rows of one sequence."""

@@ -11,8 +11,9 @@ from sangbo.engines.reading import Reading
 from sangbo.graph import Graph
 from sangbo.progress import Progress
 from sangbo.sources import Source
-from sangbo.tasks.likelihood import Categorical, Gaussian, Likelihood
+from sangbo.tasks.likelihood import Gaussian, Likelihood
 from sangbo.tasks.model import Model
+from sangbo.tasks.pictures import Classify
 from sangbo.tasks.task import Amount, Draft
 from sangbo.tasks.translate import TEXTS, Translate, pair_readings
 from sangbo.tasks.whole import WholeTask
@@ -48,6 +49,7 @@ class Pictures(WholeTask):
     """
 
     name = "classify"
+    bears = Classify.bears
 
     def __init__(self, *, rebuilds: bool = False, clothes: bool = True) -> None:
         self.rebuilds, self.clothes = rebuilds, clothes
@@ -55,7 +57,7 @@ class Pictures(WholeTask):
     def likelihood(self, graph: Graph) -> Likelihood:
         """Of classes, or of pixels whose errors of `PIXEL_NOISE` each cost ½ nat together."""
         if not self.rebuilds:
-            return Categorical()
+            return super().likelihood(graph)
         size = math.prod(graph.values[self.output(graph)].inner())
         return Gaussian(PIXEL_NOISE * math.sqrt(size))
 
