@@ -15,6 +15,7 @@ import families
 import sangbo
 from sangbo import Settings
 from sangbo.agreement import agree, contenders
+from sangbo.convert.provisional import provisional
 from sangbo.engines import Reading, Reference, Temporal, fastest
 from sangbo.engines.reading import Part
 from sangbo.graph import Convolution, Linear, Neuron, Recurrent
@@ -66,6 +67,18 @@ def test_an_expert_that_calibration_reaches_late_or_never_is_converted(never: bo
     before, after = (every.run(Reference(g))["logits"] for g in (graph, network.graph))
     assert Categorical().divergence(before, after).mean() < 0.05
     assert agree(network.graph, contenders()["native"], [every]).different == 0
+
+
+def test_a_draft_of_a_network_with_an_expert_that_nothing_reaches_runs() -> None:
+    graph = families.mixture()
+    bias = graph.tensors["router.bias"].copy()
+    bias[3] = -1e4
+    draft = provisional(replace(graph, tensors={**graph.tensors, "router.bias": bias}), 0)
+    tensors = {**draft.tensors, "router.bias": graph.tensors["router.bias"]}
+    (reading,) = families.readings(graph, 1)
+    before = reading.run(Reference(graph))["logits"]
+    after = reading.run(fastest(replace(draft, tensors=tensors)))["logits"]
+    assert Categorical().divergence(before, after).mean() < 0.05
 
 
 @pytest.mark.parametrize("name", ["cnn", "generator", "translator"])

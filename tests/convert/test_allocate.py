@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sangbo import Settings
-from sangbo.convert.allocate import Choice, Prices, allocate, point
+from sangbo.convert.allocate import Choice, Prices, allocate, attainable, point
 from sangbo.convert.budget import Budget, Kind
 from sangbo.convert.prepare import prices
 from sangbo.convert.sensitivity import Candidates
@@ -55,6 +55,15 @@ def _indices(candidates: Sequence[Candidates], taken: Sequence[Choice]) -> list[
         int(np.searchsorted(c.divergence, t.divergence))
         for c, t in zip(candidates, taken, strict=True)
     ]
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1e-6, 3))
+def test_an_attainable_budget_can_be_kept(seed: int, nats: float) -> None:
+    candidates = _candidates(np.random.default_rng(seed), 3, 4)
+    least = sum(float(c.divergence.min()) for c in candidates)
+    budget = attainable(candidates, _budget(nats))
+    assert budget == (_budget(nats) if nats >= 1.1 * least else _budget(1.1 * least))
+    assert sum(c.divergence for c in allocate(candidates, budget, PRICES)) <= max(nats, 1.1 * least)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 3))

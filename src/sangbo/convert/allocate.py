@@ -153,6 +153,12 @@ def allocate(candidates: Sequence[Candidates], budget: Budget, prices: Prices) -
     return min(found, key=_divergence)
 
 
+def attainable(candidates: Sequence[Candidates], budget: Budget) -> Budget:
+    """``budget`` of perplexity, or what costs a tenth more than the finest thresholds lose."""
+    finest = sum(float(c.divergence.min()) for c in candidates)
+    return replace(budget, amount=max(budget.amount, math.expm1(1.1 * finest)))
+
+
 def frontier(candidates: Sequence[Candidates], budget: Budget, prices: Prices) -> list[Point]:
     """What could be chosen in place of ``budget``, finest first.
 

@@ -16,7 +16,7 @@ from sangbo import codes, graph
 from sangbo._version import __version__
 from sangbo.compress import Coded, Compressed
 from sangbo.convert import spikes
-from sangbo.convert.allocate import Choice, frontier, point
+from sangbo.convert.allocate import Choice, attainable, frontier, point
 from sangbo.convert.budget import Budget, default
 from sangbo.convert.correct import corrected
 from sangbo.convert.layers import Measured, measure_layers
@@ -73,9 +73,12 @@ def convert(
     settings = settings or Settings()
     opened = source if isinstance(source, Source) else open_source(source, progress)
     task = task or task_of(opened.graph)
-    asked = settings.budget or str(default(task))
-    settings, budget = replace(settings, budget=asked), Budget.parse(asked)
     prepared = prepare(opened, settings, calibration, progress, task)
+    if settings.budget is None:
+        budget = attainable(prepared.candidates, default(task))
+    else:
+        budget = Budget.parse(settings.budget)
+    settings = replace(settings, budget=str(budget))
     found = _Converted.by(prepared, opened, budget, task, progress)
     if budget.kind == "perplexity" and settings.weight_bits is None and not settings.generated:
         found = _as_predicted(found, prepared, opened, budget, task, progress)

@@ -26,10 +26,14 @@ def provisional(graph: Graph, seed: int) -> Graph:
     reading = task_of(graph).sketch(graph, seed)
     values = reading.run(Reference(graph), keep=names)
     thresholds = {s: _threshold(s, values) for s in sites}
+    heard = [t for t in thresholds.values() if t > 0] or [np.float32(1)]
+    usual = np.float32(np.median(heard))  # for experts that random inputs do not reach
+    thresholds = {s: t if t > 0 else usual for s, t in thresholds.items()}
     return complementary(graph, thresholds, quantise(graph, 8, {}, silent), {})
 
 
 def _threshold(site: Site, values: dict[str, Array]) -> np.float32:
+    """0 where the site carries only zeros."""
     if site.role == "probability":
         return np.float32(1 / PROBABILITY_LEVEL)
     if site.inside:  # the state of cells, which lies within ±1
@@ -39,4 +43,4 @@ def _threshold(site: Site, values: dict[str, Array]) -> np.float32:
         theta = HEADROOM * float(magnitudes.max()) / site.highest
     else:
         theta = float(magnitudes.mean()) / FINENESS
-    return np.float32(max(theta, 1e-30))
+    return np.float32(theta)
