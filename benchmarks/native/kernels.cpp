@@ -1,4 +1,4 @@
-// Speed of the linear kernels alone, one thread: the best of many short runs.
+// Speed of linear kernels and of histograms alone, one thread: the best of many short runs.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -73,11 +73,35 @@ void measure(const sangbo::Kernels& kernels, const Case& c) {
               macs / best * 1e-9, static_cast<double>(weight.bytes()) / best * 1e-9);
 }
 
+// Magnitudes fall off as those of layers do: half are below `half`.
+void measure_histogram(const sangbo::Kernels& kernels, double half, std::size_t count) {
+  std::mt19937 random(1);
+  std::exponential_distribution<double> any(0.6931 / half);
+  std::vector<std::uint16_t> from(count);
+  for (std::uint16_t& magnitude : from) {
+    magnitude = static_cast<std::uint16_t>(std::min(any(random), 65535.0));
+  }
+  std::vector<std::uint64_t> counts(sangbo::kTabled);
+  std::vector<std::uint16_t> above(sangbo::kMostCounted);
+  double best = 1e9;
+  for (int turn = 0; turn < 2000; ++turn) {
+    const auto start = Clock::now();
+    kernels.histogram(from.data(), count, counts.data(), above.data());
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  std::printf("%-12s histogram of %zu, half below %g: %.3f ns a level\n", kernels.name, count, half,
+              best / static_cast<double>(count) * 1e9);
+}
+
 }  // namespace
 
 int main(int count, char** names) {
   const sangbo::Kernels& kernels = sangbo::choose_kernels(count > 1 ? names[1] : "");
   const sangbo::DigitCosts& digits = kernels.digits(sangbo::kPanel);
+  for (const double half : {1.0, 4.0, 15.0, 60.0}) {
+    measure_histogram(kernels, half, 4608);
+    measure_histogram(kernels, half, sangbo::kMostCounted);
+  }
   for (std::size_t choice = 0; choice < digits.count; ++choice) {
     const int low_bits = digits.choices[choice].bits;
     for (const std::size_t rows : {1, 4, 8, 64, 256}) {
