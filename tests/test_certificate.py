@@ -15,9 +15,9 @@ import sangbo
 from sangbo import Settings
 from sangbo.certificate import divergence_limit, layer_limit, write_certificate
 from sangbo.convert import written
-from sangbo.convert.layers import Measured
+from sangbo.convert.layers import Measured, promised
 from sangbo.engines import Reference
-from sangbo.errors import CertificateError
+from sangbo.errors import CertificateError, ConversionError
 from sangbo.network import Network
 from sangbo.progress import silent
 from sangbo.recheck import against, check_certificate, flatten, read_certificate, recheck, tolerance
@@ -53,6 +53,22 @@ def damaged(network: Network, site: str, factor: int = 8) -> Network:
     tensors[f"{site}.inverse"] = tensors[f"{site}.inverse"] / np.float32(factor)
     graph = replace(network.graph, tensors=tensors)
     return Network(graph, network.tokenizer, network.ledger, network.conversion)
+
+
+def test_a_network_is_held_to_what_it_was_allotted_where_little_was_measured(
+    network: Network,
+) -> None:
+    record = copy.deepcopy(dict(network.conversion))
+    measured = Measured.from_dict(record["measured"])
+    for allotted in (0.0, 2 * measured.kl_divergence):
+        record["summary"]["predicted_divergence"] = allotted
+        kept = replace(measured, kl_divergence=max(allotted, measured.kl_divergence))
+        assert promised(record) == kept
+    for broken in (None, "much", -1.0, math.nan, math.inf):
+        record["summary"]["predicted_divergence"] = broken
+        with pytest.raises(ConversionError, match="allotted"):
+            promised(record)
+    assert promised({}) is None
 
 
 def test_a_sound_network_holds(certificate: sangbo.Certificate) -> None:

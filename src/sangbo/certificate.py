@@ -101,7 +101,7 @@ class Certificate:
         layer_tokens: tokens on which they were measured.
         engines: agreement of each other engine with the reference, by its name.
         allowed: largest relative change of perplexity that passes.
-        recorded: what the conversion measured; None where it measured nothing, and then there are
+        recorded: what the conversion promised; None where it measured nothing, and then there are
             no limits of its own.
         rounding: largest change of a token's log-probability, in nats, when the original adds up
             in another order; the measure of what another machine may find.

@@ -16,7 +16,7 @@ from sangbo._version import __version__
 from sangbo.agreement import Contender, agree, contenders
 from sangbo.certificate import DEFAULT_ALLOWED, Certificate, Comparison
 from sangbo.convert import Settings, written
-from sangbo.convert.layers import measure_layers, recorded
+from sangbo.convert.layers import measure_layers, promised
 from sangbo.engines import Reading, Reference
 from sangbo.engines.base import Engine, Index
 from sangbo.errors import SangboError
@@ -230,7 +230,7 @@ def certify(
         measured.tokens,
         agreements,
         allowed,
-        recorded(network.conversion),
+        promised(network.conversion),
         rounding,
         record,
     )

@@ -130,6 +130,24 @@ def recorded(conversion: Mapping[str, Any]) -> Measured | None:
     return None if document is None else Measured.from_dict(document)
 
 
+def promised(conversion: Mapping[str, Any]) -> Measured | None:
+    """What a network is held to, from the record of its conversion.
+
+    That is what was measured, or the divergence that thresholds were allotted where that is more:
+    few readings may lose less by chance.
+    """
+    measured = recorded(conversion)
+    if measured is None:
+        return None
+    try:
+        allotted = float(conversion["summary"]["predicted_divergence"])
+    except (KeyError, TypeError, ValueError):
+        allotted = math.nan
+    if not 0 <= allotted < math.inf:
+        raise ConversionError("expected the divergence that a conversion allotted, found none")
+    return replace(measured, kl_divergence=max(measured.kl_divergence, allotted))
+
+
 def measure_layers(
     original: Graph,
     converted: Graph,

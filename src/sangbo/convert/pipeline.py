@@ -34,7 +34,7 @@ from sangbo.progress import Progress, silent
 from sangbo.sources import Source, open_source
 from sangbo.tasks import Task, task_of
 
-MISJUDGED = 10
+MISJUDGED = 4
 """A conversion that loses so many times its budget of perplexity tries a smaller one, …"""
 FINER = 4
 """… by this factor, …"""

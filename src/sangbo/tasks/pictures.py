@@ -150,6 +150,7 @@ class ReadText(_Pictures):
     """See `sangbo.tasks.task.Task`; calibrated on rendered words of other seeds."""
 
     name = "read-text"
+    bears = 0.0002
 
     def pool(self, model: Model, amount: Amount, count: int, progress: Progress) -> list[Real]:
         """Lines of text."""
