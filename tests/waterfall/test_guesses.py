@@ -18,7 +18,7 @@ BEFORE = Step("before", Costs(100.0, 200.0, 50.0), 0.25, 7.0)
 def subject(texts: int, code: str = "csd") -> Subject:
     conversion = {"settings": {"code": code}}
     network = Network(converted(llama()), letters(), conversion=conversion)
-    windows = [Text.of(tokens(50, seed)) for seed in range(texts)]
+    windows = [Text.of(tokens(50, seed), tokens(50, seed + 9)) for seed in range(texts)]
     return Subject(network, chips.load("c-transformer-28nm"), None, windows)
 
 

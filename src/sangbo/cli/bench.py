@@ -72,8 +72,8 @@ def bench(
 ) -> None:
     """Measure prefill and decode speed; lists and ranges are swept.
 
-    With guesses, answers of --decode tokens are written with them and without, too; with
-    tolerances, once for each, as a little network writes that falls back to the big one, which rolls back.
+    With guesses, answers of --decode tokens are written with them and without, too; once for each
+    tolerance, as a little network writes that falls back to the big one, which rolls back.
     """
     sweep = itertools.product(
         numbers("prompt", prompt),

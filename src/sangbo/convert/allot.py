@@ -293,7 +293,7 @@ def allot_weights(
     progress: Progress,
     task: Task | None = None,
 ) -> tuple[dict[str, Grid], dict[str, Allotted]]:
-    """Grids on allotted steps of the weights of all Linears, and how they are stored.
+    """Grids on allotted steps of the weights of all Linears, and how they are stored if smaller.
 
     Those whose own grid is cheaper are left out.
 
@@ -322,6 +322,8 @@ def allot_weights(
     whole, done = sum(weights.size for _, weights in pairs), 0
     for matrix, weights in pairs:
         progress("allotting steps to weights", done / whole)
-        grids[matrix.name], kept[matrix.name] = allot(weights, matrix, chosen)
+        grids[matrix.name], stored = allot(weights, matrix, chosen)
+        if stored.nbytes < grids[matrix.name].values.nbytes:  # tables outweigh tiny matrices
+            kept[matrix.name] = stored
         done += weights.size
     return grids, kept
