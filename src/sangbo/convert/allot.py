@@ -67,7 +67,11 @@ class Worth:
 def worths(
     graph: Graph, readings: Sequence[Reading], progress: Progress, task: Task | None = None
 ) -> Worth:
-    """Measure what errors of every Linear's outputs cost, from at most `GRADIENTS` readings."""
+    """Measure what errors of every Linear's outputs cost, from at most `GRADIENTS` readings.
+
+    Raises:
+        ConversionError: where an output does not reach the network's.
+    """
     engine, task = Reference(graph), task or task_of(graph)
     output, likelihood = task.output(graph), task.likelihood(graph)
     linear = [o for o in graph.operations if isinstance(o, Linear)]
@@ -94,6 +98,8 @@ def worths(
         squares[output] = likelihood.information(values[output])
         count += likelihood.predictions(seed)
         for o in linear:
+            if o.output not in squares:
+                raise ConversionError(f"expected {o.output!r} to reach {output!r}, found it does not")
             x, f = (v.reshape(-1, v.shape[-1]) for v in (values[o.input], squares[o.output]))
             add(worth.rows, o.weight.values, f * np.einsum("rc,rc->r", x, x)[:, None])
         for table in tables:
@@ -246,7 +252,7 @@ def _entropies() -> Nats:
 
 
 def allot(weights: Real, matrix: Matrix, multiplier: float) -> tuple[Grid, Allotted]:
-    """W on its allotted steps, rounded to second order.
+    """W on its allotted steps, rounded to second order, and how it is stored.
 
     Args:
         weights: W, (outputs, inputs).

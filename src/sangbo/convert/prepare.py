@@ -97,7 +97,8 @@ def prepare(
     if not original.synaptic:
         raise ConversionError(f"expected synaptic operations in {original.name}, found none")
     original.check_finite()
-    wider = WEIGHING if settings.allotted is not None else 1
+    chosen = isinstance(calibration, str) or calibration is None  # readings that are given stay
+    wider = WEIGHING if settings.allotted is not None and chosen else 1
     amount = replace(settings, sequences=wider * settings.sequences)
     weighing, unseen = calibrated(opened, amount, calibration, progress, task)
     readings = weighing[::wider]
