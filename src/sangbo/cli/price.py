@@ -101,8 +101,8 @@ def price(
         if layers:
             stdout.print(report.break_even_table(layers))
         stdout.print(report.thresholds_table(published))
-    for one in kept:
-        stdout.print(report.waterfall_table(one))
+    for shown in kept:
+        stdout.print(report.waterfall_table(shown))
     for fitted in fits:
         if fitted.chips is not None:
             stdout.print(f"• {fitted}", highlight=False, soft_wrap=True)

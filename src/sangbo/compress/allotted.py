@@ -139,10 +139,12 @@ class Allotted:
 def _classes(magnitudes: NDArray[np.float64]) -> NDArray[np.int8]:
     """Halves of an octave, about the mean magnitude that each row or column has."""
     found = np.rint(CLASSES_PER_OCTAVE * np.log2(np.maximum(magnitudes, _LEAST)))
-    return np.clip(found, -LARGEST_CLASS, LARGEST_CLASS).astype(np.int8)
+    clipped: NDArray[np.int8] = np.clip(found, -LARGEST_CLASS, LARGEST_CLASS).astype(np.int8)
+    return clipped
 
 
 def _sums(rows: NDArray[np.int8], columns: NDArray[np.int8]) -> NDArray[np.int8]:
     """The class of every element, (rows, columns)."""
     found = rows.astype(np.int16)[:, None] + columns
-    return np.clip(found, -LARGEST_CLASS, LARGEST_CLASS).astype(np.int8)
+    clipped: NDArray[np.int8] = np.clip(found, -LARGEST_CLASS, LARGEST_CLASS).astype(np.int8)
+    return clipped

@@ -99,7 +99,9 @@ def worths(
         count += likelihood.predictions(seed)
         for o in linear:
             if o.output not in squares:
-                raise ConversionError(f"expected {o.output!r} to reach {output!r}, found it does not")
+                raise ConversionError(
+                    f"expected {o.output!r} to reach {output!r}, found it does not"
+                )
             x, f = (v.reshape(-1, v.shape[-1]) for v in (values[o.input], squares[o.output]))
             add(worth.rows, o.weight.values, f * np.einsum("rc,rc->r", x, x)[:, None])
         for table in tables:
