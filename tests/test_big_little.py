@@ -128,3 +128,25 @@ def test_commands_guess(folder: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert json.loads(timed)["guesses"]["different"] == 0
     assert json.loads(timed)["guesses"]["prompts"] == 3
+
+
+def test_tolerances_are_swept_by_a_command(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("\n".join(ASKED) + "\n", encoding="utf-8")
+    asked = [
+        "bench", str(folder), "--prompt", "4", "--decode", "20", "--repetitions", "1",
+        "--guesses", "lookup", "--prompts", str(tmp_path / "prompts.txt"),
+    ]  # fmt: skip
+    lossy = ["--tolerance", "0,50", "--fallback", "0"]
+    done = CliRunner().invoke(app, [*asked, *lossy, "--json"])
+    assert done.exit_code == 0, done.output
+    rows = json.loads(done.stdout)["lossy"]
+    assert [row["tolerance"] for row in rows] == [0, 50]
+    assert rows[0]["different"] == 0 == rows[0]["lossy"]
+    assert rows[1]["lossy"] > 0
+    assert rows[1]["nats"]["guessed"] > rows[1]["nats"]["plain"]
+    shown = CliRunner().invoke(app, [*asked, *lossy])
+    assert shown.exit_code == 0, shown.output
+    assert "tolerance" in shown.stdout
+    for wrong in (["--tolerance", "x"], ["--tolerance", "-1"], ["--fallback", "2"]):
+        assert CliRunner().invoke(app, [*asked, *wrong]).exit_code != 0
+    assert CliRunner().invoke(app, [*asked[:-4], "--tolerance", "1"]).exit_code != 0

@@ -45,7 +45,8 @@ def found(**changes: Any) -> Waterfall:
 
 def test_json_has_the_shape_that_scripts_rely_on() -> None:
     document = found().to_dict()
-    assert document.keys() == {"steps", "exact_speculation", "lossless_big_little"}
+    parts = ("exact_speculation", "predictive_speculation", "lossless_big_little")
+    assert document.keys() == {"steps", *parts}
     assert all(step.keys() == KEYS for step in document["steps"])
     assert document["lossless_big_little"] is None
     assert document["exact_speculation"]["different"] == 0

@@ -16,6 +16,7 @@ from sangbo.cli import (
     chips,
     convert,
     cores,
+    early,
     inspect,
     limits,
     little,
@@ -55,6 +56,7 @@ app.command("draw")(tasks.draw)
 app.command("zoo")(zoo.zoo)
 app.command("price")(price.price)
 app.command("cores")(cores.cores)
+app.command("early")(early.early)
 app.command("waterfall")(waterfall.waterfall)
 app.command("little")(little.little)
 app.command("bench")(bench.bench)

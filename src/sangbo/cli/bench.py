@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 import sys
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +16,7 @@ from rich.table import Table
 
 from sangbo.bench import Setting
 from sangbo.bench import bench as measure
-from sangbo.big_little import compare
+from sangbo.big_little import Compared, compare
 from sangbo.cli.output import (
     GuessesFlag,
     JsonFlag,
@@ -27,6 +29,7 @@ from sangbo.engines import Native
 from sangbo.engines.native import default_threads
 from sangbo.errors import SangboError
 from sangbo.network import load
+from sangbo.tasks.speculate import Doubt
 
 LARGEST_SWEEP = 256
 
@@ -53,12 +56,24 @@ def bench(
     prompts: Annotated[
         Path | None, typer.Option(help="Prompts to guess on, one a line; 20 of our own.")
     ] = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            help="Let guesses change the text: keep a token of at most so many nats; several with "
+            "commas."
+        ),
+    ] = None,
+    fallback: Annotated[
+        float | None,
+        typer.Option(help="Chance below which who guesses gives way; by what guesses cost."),
+    ] = None,
     form: Annotated[Form, typer.Option("--format", help="How to print.")] = Form.TABLE,
     json: JsonFlag = False,
 ) -> None:
     """Measure prefill and decode speed; lists and ranges are swept.
 
-    With guesses, answers of --decode tokens are written with them and without, too.
+    With guesses, answers of --decode tokens are written with them and without, too; once for each
+    tolerance, as a little network writes that falls back to the big one, which rolls back.
     """
     sweep = itertools.product(
         numbers("prompt", prompt),
@@ -67,23 +82,30 @@ def bench(
         numbers("threads", threads or str(default_threads())),
     )
     settings = [Setting(p, d, b, t, counting) for p, d, b, t in sweep]
+    doubts = _doubts(guesses, tolerance, fallback)
     network = load(folder)
     with progress_bars() as progress:
         found = measure(network, settings, repetitions=repetitions, isa=isa, progress=progress)
-        compared = None
-        if guesses is not None:
-            compared = compare(
+        compared: list[tuple[Doubt, Compared]] = []
+        for doubt in doubts if guesses is not None else ():
+            result = compare(
                 network,
-                guesses,
+                str(guesses),
                 None if prompts is None else read_text(prompts).splitlines(),
                 max_tokens=settings[0].decode,
+                doubt=doubt,
                 engine=Native(network.heard_graph, threads=settings[0].threads, isa=isa),
                 counting=counting,
                 progress=progress,
             )
+            compared.append((doubt, result))
     results = [result.to_dict() for result in found]
     if json:
-        about = {} if compared is None else {"guesses": compared.to_dict()}
+        about: dict[str, Any] = {}
+        if tolerance is not None:
+            about["lossy"] = [asdict(doubt) | c.to_dict() for doubt, c in compared]
+        elif compared:
+            about["guesses"] = compared[0][1].to_dict()
         print_json({**results[0], "results": results, **about})
     elif form is Form.CSV:
         writer = csv.DictWriter(sys.stdout, list(results[0]))
@@ -91,8 +113,50 @@ def bench(
         writer.writerows(results)
     else:
         stdout.print(_table(results))
-        if compared is not None:
-            stdout.print(str(compared), highlight=False, soft_wrap=True)
+        if tolerance is not None:
+            stdout.print(_lossy(compared))
+        elif compared:
+            stdout.print(str(compared[0][1]), highlight=False, soft_wrap=True)
+
+
+def _doubts(guesses: str | None, tolerance: str | None, fallback: float | None) -> list[Doubt]:
+    """Which guesses are made and kept, for every tolerance."""
+    if guesses is None and (tolerance is not None or fallback is not None):
+        raise SangboError("expected --guesses beside --tolerance and --fallback, found none")
+    if fallback is not None and not 0 <= fallback <= 1:
+        raise SangboError(f"expected --fallback to be a chance from 0 to 1, found {fallback}")
+    if tolerance is None:
+        return [Doubt(fallback)]
+    try:
+        nats = [float(part) for part in tolerance.split(",")]
+    except ValueError:
+        nats = [math.nan]
+    if not all(0 <= n < math.inf for n in nats):
+        raise SangboError(f"expected --tolerance to be like 1 or 0.5,1,2, found {tolerance!r}")
+    return [Doubt(fallback, n) for n in nats]
+
+
+def _lossy(compared: list[tuple[Doubt, Compared]]) -> Table:
+    """One row for each tolerance: who wrote, what it cost in likelihood, how fast it was."""
+    table = Table(title=f"Texts that guesses by {compared[0][1].guesses} may change")
+    for column in (
+        "tolerance, nats", "guessed tokens", "lossy", "nats per token", "tokens/s", "ratio",
+        "weight bytes",
+    ):  # fmt: skip
+        table.add_column(column, justify="right")
+    for doubt, one in compared:
+        values, speeds = one.to_dict(), one.tokens_per_second
+        nats = values["nats"]
+        table.add_row(
+            f"{doubt.tolerance:g}",
+            f"{values['kept_share_of_tokens']:.1%}",
+            f"{values['lossy_share_of_tokens']:.1%}",
+            f"{nats['plain']:.3f} → {nats['guessed']:.3f}",
+            f"{speeds[0]:.1f} → {speeds[1]:.1f}",
+            f"{one.speedup:.2f}",
+            f"{one.weight_bytes_relative:.2f}×",
+        )
+    return table
 
 
 def numbers(name: str, text: str) -> list[int]:

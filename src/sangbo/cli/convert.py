@@ -34,6 +34,14 @@ def convert(
         float | None,
         typer.Option(help="Make weights again from seeds of a generator: 2 to 5 bits per weight."),
     ] = None,
+    allotted: Annotated[
+        float | None,
+        typer.Option(
+            help="Give every weight a step that suits what it costs, and code them: 1 to 8 bits "
+            "per weight in the mean. Keeps a file's own grid where that is cheaper, unless 8 bits "
+            "per channel are asked for."
+        ),
+    ] = None,
     coded: Annotated[
         bool, typer.Option("--coded", help="Entropy-code what is stored, without loss.")
     ] = False,
@@ -62,6 +70,7 @@ def convert(
     settings = Settings(
         weight_bits=weight_bits,
         generated=generated,
+        allotted=allotted,
         coded=coded,
         levels=levels,
         cache_bits=cache_bits,

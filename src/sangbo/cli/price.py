@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sangbo import chips, codes, report, splits
+from sangbo import chips, codes, report, splits, waterfall
 from sangbo.cli.output import JsonFlag, print_json, progress_bars, read_text, stdout
 from sangbo.errors import PriceError
 from sangbo.network import Network, load
@@ -71,15 +71,18 @@ def price(
                 )
     fits = [chips.fit(chips.layers_of(network.graph), one) for one in found]
     published = list(chips.thresholds()) if break_even else []
+    kept = [w for one in found if (w := waterfall.of_folder(network, one.name)) is not None]
     if report_file is not None:
         page = report.price_page(
-            network.graph.name, prices, {c.name: c for c in found}, layers, published
+            network.graph.name, prices, {c.name: c for c in found}, layers, published, kept
         )
         page.write(report_file)
     if json:
         extra: dict[str, Any] = {"fits": [f.to_dict() for f in fits if f.chips is not None]}
         if compared is not None:
             extra["splits"] = report.splits_document(compared)
+        if kept:
+            extra["waterfalls"] = {w.chip: w.to_dict() for w in kept}
         if batches:
             extra["batches"] = report.batch_document(batches)
         if break_even:
@@ -98,6 +101,8 @@ def price(
         if layers:
             stdout.print(report.break_even_table(layers))
         stdout.print(report.thresholds_table(published))
+    for shown in kept:
+        stdout.print(report.waterfall_table(shown))
     for fitted in fits:
         if fitted.chips is not None:
             stdout.print(f"• {fitted}", highlight=False, soft_wrap=True)

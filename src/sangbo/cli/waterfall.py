@@ -24,12 +24,18 @@ def waterfall(
     tokens: Annotated[int, typer.Option(min=2, help="Most tokens of it.")] = TOKENS,
     original: Annotated[str | None, typer.Option(help="Where the original is now.")] = None,
     speed: Annotated[bool, typer.Option(help="Time this machine.")] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure again what the folder keeps of an earlier run.")
+    ] = False,
     report_file: Annotated[
         Path | None, typer.Option("--report", help="Write a page with a drawing (HTML).")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """From dense int8 to all inventions of the folder: energy, perplexity and speed after each."""
+    """From dense int8 to all inventions of the folder: energy, perplexity and speed after each.
+
+    What was measured is kept in the folder: stopped, it goes on where it was.
+    """
     prose = None if text is None else read_text(text)
     network = load(folder)
     with progress_bars() as progress:
@@ -41,6 +47,7 @@ def waterfall(
             original=source,
             tokens=tokens,
             speed=speed,
+            again=again,
             progress=progress,
         )
     if report_file is not None:

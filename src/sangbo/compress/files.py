@@ -12,6 +12,7 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from sangbo.compress.allotted import Allotted
 from sangbo.compress.coded import Coded
 from sangbo.compress.generated import Generated, Recipe
 from sangbo.errors import GraphError
@@ -20,7 +21,16 @@ from sangbo.graph import map_tensors
 COMPRESSED_FILE = "compressed.safetensors"
 FORMAT = "1"
 
-Compressed: TypeAlias = Coded | Generated
+Compressed: TypeAlias = Coded | Generated | Allotted
+
+_ALLOTTED = {
+    "rows": "uint8",
+    "columns": "float16",
+    "row_classes": "int8",
+    "column_classes": "int8",
+    "sizes": "uint32",
+}
+"""Tensors beside the code of an `Allotted`, and their types."""
 
 
 def save(compressed: Mapping[str, Compressed], folder: Path) -> None:
@@ -33,6 +43,10 @@ def save(compressed: Mapping[str, Compressed], folder: Path) -> None:
         if isinstance(one, Coded):
             tensors[name] = one.code
             about[name] = {"kind": "coded", "dtype": one.dtype, "shape": list(one.shape)}
+        elif isinstance(one, Allotted):
+            tensors[name] = one.code
+            tensors |= {f"{name}.{part}": getattr(one, part) for part in _ALLOTTED}
+            about[name] = {"kind": "allotted"}
         else:
             recipe = one.recipe
             tensors[name] = np.ascontiguousarray(one.bits)
@@ -69,6 +83,10 @@ def load(folder: Path) -> dict[str, Compressed]:
         about = json.loads(metadata["tensors"])
         found: dict[str, Compressed] = {}
         for name, entry in about.items():
+            if entry["kind"] == "allotted":
+                parts = {p: _typed(mapped[f"{name}.{p}"], t, 1) for p, t in _ALLOTTED.items()}
+                found[name] = Allotted(**parts, code=_bytes(mapped[name], 1))
+                continue
             shape = tuple(_whole(size) for size in entry["shape"])
             if entry["kind"] == "coded":
                 found[name] = Coded(_bytes(mapped[name], 1), str(entry["dtype"]), shape)
@@ -83,7 +101,7 @@ def load(folder: Path) -> dict[str, Compressed]:
                     _typed(mapped[f"{name}.values"], "int8", 1),
                 )
             else:
-                raise GraphError(f"expected {name!r} in {path} to be coded or generated")
+                raise GraphError(f"expected {name!r} in {path} to be coded, allotted or generated")
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise GraphError(f"{path} is malformed: {error!r}") from None
     return found

@@ -109,7 +109,7 @@ def convert(
         "thresholds": thresholds_record(candidates, choices),
         "measured": measured.to_dict(),
     }
-    compressed: dict[str, Compressed] = {**prepared.generated}
+    compressed: dict[str, Compressed] = {**prepared.compressed}
     if settings.coded:
         compressed |= code_tensors(converted, compressed, progress)
     network = Network(converted, opened.tokenizer, ledger, record, compressed=compressed)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sangbo import chips, codes
 from sangbo._version import __version__
-from sangbo.compress import Generated, Recipe
+from sangbo.compress import Allotted, Coded, Compressed, Generated, Recipe
 from sangbo.convert.allocate import Choice, Prices, allocate
+from sangbo.convert.allot import allot_weights
 from sangbo.convert.budget import Budget
 from sangbo.convert.centre import centre, measure_centres
 from sangbo.convert.equalise import equalise, find_seams
@@ -31,6 +32,8 @@ from sangbo.sources import Grid, Source
 from sangbo.tasks import Task, task_of
 from sangbo.tasks.task import kept_apart
 
+WEIGHING = 4
+"""How many times more readings weights on allotted steps are weighed by than thresholds are."""
 UNSEEN = 2
 """Readings kept from calibration: what the converted network loses is measured on them."""
 
@@ -43,7 +46,7 @@ class Prepared:
         settings: how.
         balanced: the float graph, equalised where that is possible, and centred.
         grids: of the values tensor of every weight.
-        generated: what those grids' integers are generated from, where they are.
+        compressed: what those grids' integers are made again from, where they are.
         readings: what was calibrated on.
         unseen: readings that nothing is fitted to.
         candidates: thresholds of every neuron layer, and what each would do.
@@ -53,7 +56,7 @@ class Prepared:
     settings: Settings
     balanced: Graph
     grids: Mapping[str, Grid]
-    generated: Mapping[str, Generated]
+    compressed: Mapping[str, Compressed]
     readings: Sequence[Reading]
     unseen: Sequence[Reading]
     candidates: Sequence[Candidates]
@@ -94,28 +97,43 @@ def prepare(
     if not original.synaptic:
         raise ConversionError(f"expected synaptic operations in {original.name}, found none")
     original.check_finite()
-    readings, unseen = calibrated(opened, settings, calibration, progress, task)
+    chosen = isinstance(calibration, str) or calibration is None  # readings that are given stay
+    wider = WEIGHING if settings.allotted is not None and chosen else 1
+    amount = replace(settings, sequences=wider * settings.sequences)
+    weighing, unseen = calibrated(opened, amount, calibration, progress, task)
+    readings = weighing[::wider]
     held = kept(settings.weight_bits, opened.grids)
     balanced = original
-    if not held and settings.generated is None:
+    if not held and settings.generated is None and settings.allotted is None:
         balanced = equalise(original, largest_values(original, readings, progress))
     balanced = centre(balanced, measure_centres(balanced, readings, progress))
     grids = quantise(balanced, settings.weight_bits, opened.grids, progress)
-    generated: dict[str, Generated] = {}
+    made: Mapping[str, Grid] = {}
+    remade: Mapping[str, Generated | Allotted] = {}
     if settings.generated is not None:
         recipe = Recipe(round(4 * settings.generated))
         recipes = {o.weight.values: recipe for o in balanced.operations if isinstance(o, Linear)}
-        made, generated = generate_weights(balanced, recipes, readings, progress)
-        grids |= made
-        held |= made.keys()
+        made, remade = generate_weights(balanced, recipes, readings, progress)
+    elif settings.allotted is not None:
+        sizes = {name: stored_size(opened.grids[name], settings.coded) for name in held}
+        made, remade = allot_weights(balanced, settings.allotted, sizes, weighing, progress, task)
+    grids |= made
+    held |= made.keys()
     if settings.second_order:
         grids = refine(balanced, grids, held | tables(balanced), readings, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
     code = codes.code(settings.code)
     candidates = measure(balanced, sites, readings, code, progress, task)
     return Prepared(
-        settings, balanced, grids, generated, readings, unseen, candidates, prices(settings)
+        settings, balanced, grids, remade, readings, unseen, candidates, prices(settings)
     )
+
+
+def stored_size(grid: Grid, coded: bool) -> int:
+    """Bytes of a grid in a folder, entropy-coded or not."""
+    parts = [p for p in (grid.values, grid.scale, grid.minimum) if p is not None]
+    codes = [Coded.of(part) if coded else None for part in parts]
+    return sum((c or p).nbytes for c, p in zip(codes, parts, strict=True))
 
 
 def largest_values(

@@ -19,6 +19,8 @@ class Settings:
             None keeps every grid that the file holds, to the bit, and gives 8 bits to the rest.
         generated: bits per weight, 2 to 5 in quarters, of weights that a generator makes again from
             seeds (see `sangbo.compress.generated`); None for weights that are stored.
+        allotted: bits per weight, 1 to 8, that steps of their own for every weight may take in the
+            mean (see `sangbo.convert.allot`); None for the same step everywhere in a group.
         coded: whether stored integers and scales are entropy-coded in the folder, without loss.
         budget: what thresholds may spend: ``perplexity=0.2%`` (what turning values into levels
             may add, by prediction), ``spikes=1.2`` (per value that weights read; with
@@ -40,6 +42,7 @@ class Settings:
 
     weight_bits: int | None = None
     generated: float | None = None
+    allotted: float | None = None
     coded: bool = False
     budget: str | None = None
     second_order: bool = True
@@ -67,6 +70,13 @@ class Settings:
             raise ConversionError(
                 "expected generated weights of 2 to 5 bits in quarters, and no other weight bits, "
                 f"found {self.generated}"
+            )
+        if self.allotted is not None and (
+            self.generated is not None or self.weight_bits == 4 or not 1 <= self.allotted <= 8
+        ):
+            raise ConversionError(
+                "expected 1 to 8 bits of allotted weights, neither 4-bit nor generated ones, found "
+                f"{self.allotted}"
             )
         if self.cache_bits not in (8, 16):
             raise ConversionError(

@@ -9,6 +9,8 @@ from sangbo.report.break_even import break_even_drawing, format_range
 from sangbo.report.budget import budget_drawing
 from sangbo.report.energy import energy_rows
 from sangbo.report.page import Page
+from sangbo.report.waterfall import add_waterfall
+from sangbo.waterfall import Waterfall
 
 
 def price_page(
@@ -17,8 +19,18 @@ def price_page(
     chips: Mapping[str, Chip],
     layers: Sequence[LayerBreakEven] = (),
     published: Sequence[Threshold] = (),
+    waterfalls: Sequence[Waterfall] = (),
 ) -> Page:
-    """Everything that was priced, with drawings, in one file."""
+    """Everything that was priced, with drawings, in one file.
+
+    Args:
+        network: its name.
+        prices: what it costs, by chip and scheme.
+        chips: of them, by name.
+        layers: where spikes break even in each.
+        published: break-evens that others published.
+        waterfalls: what each invention is worth, on chips where that was measured.
+    """
     page = Page(f"{network}: what it costs")
     page.text(verdict(prices), "lead")
     page.heading("Where the energy goes")
@@ -32,6 +44,9 @@ def price_page(
         page.heading(f"Where spikes break even on {chip}")
         some = [layer for layer in layers if layer.chip == chip]
         page.figure(break_even_drawing(some), "Every layer; what stands below the line saves.")
+    for found in waterfalls:
+        page.heading(f"What each invention is worth on {found.chip}")
+        add_waterfall(page, found)
     if published:
         page.heading("Published break-evens")
         page.table(

@@ -99,9 +99,7 @@ def waterfall_page(found: Waterfall) -> Page:
         f"{relative['external_memory_relative']:.2f}× the external memory of dense int8.",
         "lead",
     )
-    page.figure(waterfall_drawing(found), "Modelled energy per token after each invention.")
-    caption = f"Perplexity: against the original network, on {found.tokens} tokens."
-    page.table(_HEAD, list(_rows(found)), caption=caption)
+    add_waterfall(page, found)
     page.heading("What was published")
     page.table(
         ("source", "compute", "external memory", "per token"),
@@ -113,6 +111,13 @@ def waterfall_page(found: Waterfall) -> Page:
         for note in step.notes:
             page.text(f"{step.name}: {note}")
     return page
+
+
+def add_waterfall(page: Page, found: Waterfall) -> None:
+    """Add the drawing and the table to a page."""
+    page.figure(waterfall_drawing(found), "Modelled energy per token after each invention.")
+    caption = f"Perplexity: against the original network, on {found.tokens} tokens."
+    page.table(_HEAD, list(_rows(found)), caption=caption)
 
 
 def _rows(found: Waterfall) -> list[tuple[str, ...]]:

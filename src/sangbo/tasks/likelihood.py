@@ -23,6 +23,9 @@ class Likelihood(Protocol):
     def gradient(self, output: Real, generator: np.random.Generator) -> Real:
         """∂ Σ log p(answer) / ∂ output, the answers drawn from what ``output`` itself says."""
 
+    def information(self, output: Real) -> Real:
+        """Mean square of `gradient` over what it may draw: Fisher information of each element."""
+
     def divergence(self, before: Real, after: Real) -> Nats:
         """Kullback-Leibler divergence of each prediction, ``before`` from ``after``, in nats."""
 
@@ -69,6 +72,14 @@ class Categorical:
         gradient: Real = -probabilities
         gradient[np.arange(len(labels)), labels] += 1
         return gradient.reshape(output.shape)
+
+    def information(self, output: Real) -> Real:
+        """p·(1 − p), and what `doubt` adds to it."""
+        shifted = np.exp(output - output.max(axis=-1, keepdims=True))
+        p = shifted / shifted.sum(axis=-1, keepdims=True)
+        drawn = (1 - self.doubt) * p + self.doubt / output.shape[-1]
+        found: Real = drawn * (1 - 2 * p) + p * p
+        return found
 
     def divergence(self, before: Real, after: Real) -> Nats:
         """Σ p·(log p − log q) of each row."""
@@ -119,6 +130,10 @@ class Gaussian:
         """ε / scale with ε normal."""
         drawn = generator.standard_normal(output.shape)
         return (drawn / self.scale).astype(np.float32)
+
+    def information(self, output: Real) -> Real:
+        """1 / scale²."""
+        return np.full_like(output, 1 / self.scale**2)
 
     def divergence(self, before: Real, after: Real) -> Nats:
         """‖before − after‖² / (2·scale²)."""

@@ -22,6 +22,6 @@ def switching_core(subject: Subject, before: Step) -> Step | None:
     return Step(
         NAME,
         replace(before.costs, compute=costs.compute),
-        subject.change(network.engine, "the converted network"),
-        subject.tokens_per_second(network.graph),
+        subject.change(lambda: network.engine, "the converted network"),
+        subject.tokens_per_second(lambda: network.graph, NAME),
     )

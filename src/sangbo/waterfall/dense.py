@@ -37,8 +37,9 @@ def begin(subject: Subject) -> Step:
         )
     change = None
     if subject.original is not None and subject.windows:
-        change = subject.change(Reference(_rounded(subject.original.graph)), NAME)
-    return Step(NAME, costs, change, subject.tokens_per_second(int8(graph)))
+        before = subject.original.graph
+        change = subject.change(lambda: Reference(_rounded(before)), NAME)
+    return Step(NAME, costs, change, subject.tokens_per_second(lambda: int8(graph), NAME))
 
 
 def _int8_ledger(ledger: Ledger, nests: Mapping[str, Shaped]) -> Ledger:

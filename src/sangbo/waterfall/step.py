@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ from sangbo.network import Network
 from sangbo.progress import Progress, silent
 from sangbo.sources import Source
 from sangbo.tasks.language import Text, mean_loss
+from sangbo.waterfall.kept import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Subject:
         windows: the text, in windows, each with what follows; none if nothing is to be measured.
         speed: whether to time this machine.
         progress: told how far it is.
+        kept: what was measured already.
     """
 
     network: Network
@@ -103,6 +106,7 @@ class Subject:
     windows: Sequence[Text]
     speed: bool = True
     progress: Progress = silent
+    kept: Kept = field(default_factory=Kept)
 
     @cached_property
     def nests(self) -> Mapping[str, Shaped]:
@@ -124,30 +128,37 @@ class Subject:
         """Nats per token of the original; None without it, or without a text."""
         if self.original is None:
             return None
-        return self.loss(Reference(self.original.graph), "the original")
+        graph = self.original.graph
+        return self.loss(lambda: Reference(graph), "the original")
 
-    def loss(self, engine: Engine[Any], name: str) -> float | None:
-        """Nats per token of ``engine`` on the text; None where there is none."""
+    def loss(self, engine: Callable[[], Engine[Any]], name: str) -> float | None:
+        """Nats per token of an engine on the text; None where there is none."""
         if not self.windows:
             return None
         doing = f"reading with {name}"
-        return mean_loss(engine, self.windows, lambda share: self.progress(doing, share))
 
-    def change(self, engine: Engine[Any], name: str) -> float | None:
-        """Relative change of perplexity of ``engine`` against the original; None if unknown."""
+        def measure() -> float:
+            return mean_loss(engine(), self.windows, lambda share: self.progress(doing, share))
+
+        return self.kept.get(doing, measure)
+
+    def change(self, engine: Callable[[], Engine[Any]], name: str) -> float | None:
+        """Relative change of perplexity of an engine against the original; None if unknown."""
         before = self.original_loss
         after = None if before is None else self.loss(engine, name)
         return None if before is None or after is None else float(np.expm1(after - before))
 
-    def tokens_per_second(self, graph: Graph) -> float | None:
-        """Tokens/s that the native engine writes here with ``graph``; None if not wanted."""
+    def tokens_per_second(self, graph: Callable[[], Graph], name: str) -> float | None:
+        """Tokens/s that the native engine writes here with a graph; None if not wanted."""
         if not self.speed:
             return None
-        network = Network(graph)
         setting = Setting(64, 48, 1, default_threads(), counting=False)
-        (found,) = bench(network, [setting], repetitions=3, progress=self.progress)
-        speed = found.to_dict()["decode_tokens_per_second"]
-        return None if speed is None else float(speed)
+
+        def measure() -> float:
+            (found,) = bench(Network(graph()), [setting], repetitions=3, progress=self.progress)
+            return statistics.median(found.decode)
+
+        return self.kept.get(f"writing with {name}", measure)
 
 
 Invention: TypeAlias = Callable[[Subject, Step], Step | None]

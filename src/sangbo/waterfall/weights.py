@@ -2,6 +2,7 @@
 
 What decoding costs is booked with the external memory that it saves. A chip's arithmetic prices it:
 
+* a weight on allotted steps is a coded symbol and a product with its step;
 * a generated weight takes 8 shifts with additions or exclusive ors of 32 bits (an exclusive or is
   booked as an addition, which is dearer), 3 additions of bytes and a product with the coefficient;
 * a coded symbol takes 4 bytes of a table in the nearest memory, one 32-bit product and 2 additions.
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sangbo.chips import Chip
-from sangbo.compress import Coded, Compressed, Generated
+from sangbo.compress import Allotted, Coded, Compressed, Generated
 from sangbo.engines import Reference
 from sangbo.engines.reference.weights import dequantise
 from sangbo.graph import Graph, Linear
@@ -26,22 +27,27 @@ TABLE_BYTES, CODED_ADDITIONS = 4, 2
 def held_weights(subject: Subject, before: Step) -> Step | None:
     """The dense network with the weights that the folder holds; None if those are int8, too.
 
-    Generated weights are read as seeds; codes of what is stored come with the next step.
+    Generated weights are read as seeds and those on allotted steps as their code; codes of what is
+    stored otherwise come with the next step.
     """
     graph, network = subject.network.graph, subject.network
     weights = {w for o in graph.synaptic for w in o.weights()}
     whole = {w for w in weights if w.bits == 8 and graph.tensors[str(w.scale)].shape[1] == 1}
-    generated = {n: c for n, c in network.compressed.items() if isinstance(c, Generated)}
-    if subject.prices["dense"].energy is None or (weights == whole and not generated):
+    remade = {n: c for n, c in network.compressed.items() if not isinstance(c, Coded)}
+    if subject.prices["dense"].energy is None or (weights == whole and not remade):
         return None
     held = _dequantised(subject)
-    change = None if held is None else subject.change(Reference(held), "the folder's weights")
+    change = None
+    if held is not None:
+        change = subject.change(lambda: Reference(held), "the folder's weights")
+    generated = [c.recipe.quarters / 4 for c in remade.values() if isinstance(c, Generated)]
     if generated:
-        bits = min(c.recipe.quarters for c in generated.values()) / 4
-        name = f"generated weights, {bits:g} bits"
+        name = f"generated weights, {min(generated):g} bits"
+    elif remade:
+        name = "weights on allotted steps"
     else:
         name = f"{min(w.bits for w in weights)}-bit weights"
-    return Step(name, _costs(subject, generated), change, before.tokens_per_second)
+    return Step(name, _costs(subject, remade), change, before.tokens_per_second)
 
 
 def coded_weights(subject: Subject, before: Step) -> Step | None:
@@ -102,6 +108,8 @@ def _decoding(compressed: Compressed, chip: Chip) -> float:
         nearest = chip.memory[0].read if chip.memory else None
         table = 0.0 if nearest is None else TABLE_BYTES * nearest.value
         each = table + energy("multiply_int32") + CODED_ADDITIONS * energy("add_int32")
+        if isinstance(compressed, Allotted):
+            each += energy("multiply_int8")
     return compressed.symbols * each
 
 
