@@ -135,7 +135,11 @@ def place_cells(state: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 
 
 class Controller:
-    """Place cells, actors, critics and dopamine, one decision at a time."""
+    """Place cells, actors, critics and dopamine, one decision at a time.
+
+    Attributes:
+        learning: synapses from place cells to the left and right actors, and to the critics.
+    """
 
     def __init__(self, seed: int, setting: Setting, threads: int | None = 1) -> None:
         self.setting = setting
@@ -145,7 +149,7 @@ class Controller:
         )
         self._clock = network.population(None, SpikeTimes([[]]), name="clock")
         self._dopamine = Neuromodulator(network, tau=_CLEARANCE, every=_PIECE)
-        self._learning: list[Projection] = []
+        self.learning: list[Projection] = []
         rate, memory = setting.actor_rate, setting.actor_memory
         left, right = (
             self._group(name, setting.actors, 0.0, _CLOCK, rate, memory)
@@ -197,7 +201,7 @@ class Controller:
         )
         learning = self.network.connect(self._places, group, AllToAll(), rule)
         self._dopamine.acts_on(learning, gain=rate)
-        self._learning.append(learning)
+        self.learning.append(learning)
         return group
 
     def look(self, state: NDArray[np.floating[Any]] | None) -> float:
@@ -220,7 +224,7 @@ class Controller:
         self._dopamine.run(_PHASIC)
         # What is left, a twentieth, is taken up before the next decision marks its synapses.
         self._dopamine.release(-self._dopamine.level())
-        for projection in self._learning:
+        for projection in self.learning:
             projection.modulate(0.0)
 
     def decide(self) -> int:
