@@ -39,7 +39,7 @@ from sangbo.dynamics import (
     Static,
     Uniform,
 )
-from sangbo.dynamics.values import Drawn
+from sangbo.dynamics.values import Drawn, Value
 from sangbo.extras import need
 from sangbo.progress import Progress, silent
 
@@ -129,7 +129,7 @@ def place_cells(state: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     for fields in np.split(near, _CUTS):
         activity = np.multiply.outer(activity, fields).ravel()
     share = activity * (_SPIKES / activity.sum())
-    counts = np.floor(share).astype(np.int64)
+    counts: NDArray[np.int64] = np.floor(share).astype(np.int64)
     counts[np.argsort(counts - share, kind="stable")[: _SPIKES - counts.sum()]] += 1
     return counts
 
@@ -171,7 +171,7 @@ class Controller:
         return self.network.neurons
 
     def _group(
-        self, name: str, size: int, i_e: Drawn, clock: Drawn, rate: float, memory: float
+        self, name: str, size: int, i_e: Value, clock: Drawn, rate: float, memory: float
     ) -> Population:
         group = self.network.population(
             size,
