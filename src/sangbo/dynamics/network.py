@@ -91,6 +91,7 @@ class Network:
         self._native: _dynamics.Network | None = None
         self._memory = Memory()
         self._steps = 0
+        self._piece = 1  # steps at a time
 
     # --- describing ---
 
@@ -265,11 +266,11 @@ class Network:
         to.begin(self.step, {p.name: p.size for p in self.recorded}, [s for _, s in self.samplings])
         before = self._counts(native)
         steps = round(duration / self.step)
-        seconds, done, piece = 0.0, 0, 1
+        seconds, done = 0.0, 0
         try:
             self._hand_over(native, to)  # what an earlier run could not
             while done < steps:
-                piece = min(piece, steps - done)
+                piece = min(self._piece, steps - done)
                 start = time.perf_counter()
                 try:
                     native.run(piece)
@@ -280,7 +281,8 @@ class Network:
                 seconds, done = seconds + took, done + piece
                 factor = seconds * 1000 / (done * self.step)
                 progress(f"simulating, real-time factor {factor:.3g}", done / steps)
-                piece = max(1, min(2 * piece, math.ceil(piece * _PIECE / max(took, 1e-6))))
+                pace = math.ceil(piece * _PIECE / max(took, 1e-6))
+                self._piece = max(1, min(2 * piece, pace))
         finally:
             to.end()
         return self._summed(self._steps - steps, before, self._counts(native), seconds)

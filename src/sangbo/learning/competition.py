@@ -33,9 +33,6 @@ from sangbo.dynamics import (
 )
 from sangbo.progress import Progress, silent
 
-STEP = 0.2
-"""ms: what decides who fires first."""
-
 _WEIGHT = 1e-3  # nS: the largest; with E_e = 1000 mV and g_L = 1 nS it lifts V by 1 mV
 _THRESHOLD = 0.3  # mV
 _CLOCK, _RIVAL = 300.0, 500.0  # nS
@@ -67,6 +64,8 @@ class Groups:
         volley: ms from one volley to the next.
         memory: volleys after which a raised threshold has fallen to 1/e.
         kick: what a spike adds to a threshold, as a share of what it was at first.
+        step: ms of the simulation. Who reaches the threshold in the same step wins together, and
+            what wins together becomes alike: a shorter step tells closer matches apart.
     """
 
     channels: int = 1
@@ -79,6 +78,7 @@ class Groups:
     volley: float = 40.0
     memory: float = 1000.0
     kick: float = 0.02
+    step: float = 0.2
 
     @property
     def patches(self) -> NDArray[np.intp]:
@@ -132,7 +132,7 @@ class Competition:
         self._before = network
         times, neurons = run.recorded.spike_times("cells")
         fresh = times > run.start
-        since = times[fresh] - run.start - STEP / 2
+        since = times[fresh] - run.start - self.groups.step / 2
         which = (since // self.groups.volley).astype(np.intp)
         return Answers(which, neurons[fresh].astype(np.intp), since % self.groups.volley)
 
@@ -149,7 +149,7 @@ class Competition:
         g, before = self.groups, self._before
         patches = g.patches
         start = 0.0 if before is None else before.time
-        begins = start + g.volley * np.arange(len(volleys)) + STEP
+        begins = start + g.volley * np.arange(len(volleys)) + g.step
         inputs = np.concatenate([np.zeros(0, np.intp), *(v.inputs for v in volleys)])
         times = np.concatenate(
             [np.zeros(0), *(b + v.times for b, v in zip(begins, volleys, strict=True))]
@@ -157,7 +157,7 @@ class Competition:
         order = np.argsort(inputs, kind="stable")
         count = g.channels * g.height * g.width
         cuts = np.searchsorted(inputs[order], np.arange(1, count))
-        network = Network(step=STEP, seed=self.seed, threads=self.threads)
+        network = Network(step=g.step, seed=self.seed, threads=self.threads)
         pixels = network.population(None, SpikeTimes(np.split(times[order], cuts)), name="pixels")
         clock = network.population(None, SpikeTimes([begins]), name="clock")
         cells = network.population(
@@ -189,7 +189,7 @@ class Competition:
             Pairs(sources, targets),
             STDP(
                 weight=Uniform(0.2 * _WEIGHT, 0.4 * _WEIGHT),
-                delay=STEP,
+                delay=g.step,
                 tau_plus=_TAU_PLUS,
                 a_plus=1.6 * g.rate * _WEIGHT if learning else 0.0,
                 a_minus=0.0,
@@ -199,7 +199,7 @@ class Competition:
             ),
         )
         network.connect(
-            clock, cells, AllToAll(), Static(weight=_CLOCK, delay=STEP), receptor="inhibitory"
+            clock, cells, AllToAll(), Static(weight=_CLOCK, delay=g.step), receptor="inhibitory"
         )
         rivals = np.repeat(groups, g.neurons, axis=0)
         own = np.repeat(groups.ravel(), g.neurons)
@@ -208,7 +208,7 @@ class Competition:
             cells,
             cells,
             Pairs(own[others], rivals.ravel()[others]),
-            Static(weight=_RIVAL, delay=STEP),
+            Static(weight=_RIVAL, delay=g.step),
             receptor="inhibitory",
         )
         network.record(cells)
