@@ -13,7 +13,8 @@ log2(1/Δ) bits and a constant, so D is least for given bits where every weight 
     Δ_oi² = 12·λ·U_ii² / f_o
 
 for one λ in the whole network (reverse water-filling, Cover and Thomas, chapter 10.3; for the
-columns of one matrix, Lifar et al. 2026, arXiv 2603.04956). No table says which layer gets how many bits.
+columns of one matrix, Lifar et al. 2026, arXiv 2603.04956). No table says which layer gets how
+many bits.
 
 A row of the table that is both embedding and head is a token: what it costs is the chance that it
 is said, and what it does as the first value of the network.
