@@ -25,7 +25,6 @@ constexpr unsigned kFewestPhaseBits = 3;
 constexpr double kShortRow = 32;    // synapses; shorter rows cost more than they save
 constexpr std::uint32_t kSeen = 8;  // rows that are made to see how long they are
 constexpr std::uint32_t kSmallShard = 256;
-constexpr std::uint32_t kBlock = 64;  // neurons that share draws, and fewest cells of a shard
 constexpr std::uint32_t kChunk = 64;  // rows that a thread takes at a time
 
 // Calls body(first, last) for chunks of 0 … count on all threads.
@@ -59,9 +58,13 @@ class Writer {
   std::uint32_t delay() {
     return (p_.listed_delays.empty() ? drawn() : p_.listed_delays[delay_++]) - 1;
   }
+  // The next synapse is another rank's.
+  void pass() {
+    delay();
+    weight();
+  }
   void write(const Rows& rows, std::uint32_t at, std::uint32_t local, std::uint32_t delay) {
-    const double weight = p_.listed_weights.empty() ? p_.weight.draw(*weights_)
-                                                    : double{p_.listed_weights[weight_++]};
+    const double weight = this->weight();
     const std::uint32_t where = ((delay & (bits_.steps() - 1)) << bits_.target) | local;
     if (p_.learning) {
       reinterpret_cast<LearningSynapse*>(rows.synapses)[at] = {
@@ -75,6 +78,10 @@ class Writer {
   }
 
  private:
+  double weight() {
+    return p_.listed_weights.empty() ? p_.weight.draw(*weights_)
+                                     : double{p_.listed_weights[weight_++]};
+  }
   std::uint32_t drawn() {
     const double delay = std::clamp(p_.delay.draw(*delays_), 1.0, static_cast<double>(p_.longest));
     return static_cast<std::uint32_t>(std::lrint(delay));
@@ -119,16 +126,21 @@ void Network::divide() {
     }
     const unsigned delay = ring_bits(i);
     const unsigned fit = std::clamp(kRingBits - delay, kFewestTargetBits, kMostTargetBits);
-    const std::uint32_t fewest = (population.size + (1U << fit) - 1) >> fit;
-    const auto shard_size = [&](std::uint32_t parts) {
-      return static_cast<std::uint32_t>(round_up((population.size + parts - 1) / parts, kBlock));
+    const auto fewest = [&](std::uint32_t neurons) {
+      return std::max(1U, (neurons + (1U << fit) - 1) >> fit);
     };
-    // More shards where threads would idle; but weights must not depend on threads.
+    const auto shard_size = [&](std::uint32_t neurons, std::uint32_t parts) {
+      return static_cast<std::uint32_t>(
+          round_up(std::max(1U, (neurons + parts - 1) / parts), kBlock));
+    };
+    // More shards where threads would idle; but weights must not depend on threads or ranks.
     const std::uint32_t small = population.cells ? kBlock : kSmallShard;
+    const std::uint32_t own = population.own;
     const std::uint32_t each =
-        shard_size(std::max(fewest, std::min(pool_.threads(), population.size / small)));
+        shard_size(own, std::max(fewest(own), std::min(pool_.threads(), own / small)));
     population.bits = {static_cast<unsigned>(std::bit_width(each - 1)), delay};
-    const Bits widest{static_cast<unsigned>(std::bit_width(shard_size(fewest) - 1)), delay};
+    const std::uint32_t whole = shard_size(population.size, fewest(population.size));
+    const Bits widest{static_cast<unsigned>(std::bit_width(whole - 1)), delay};
     for (const std::uint32_t k : incoming_[i]) {
       Projection& p = projections_[k];
       p.phases = ((p.longest - 1) >> delay) + 1;
@@ -142,11 +154,12 @@ void Network::divide() {
                     " bits to '" + population.name + "', found some that need more");
       }
     }
-    for (std::uint32_t first = 0; first < population.size; first += each) {
+    const std::uint32_t end = population.first + own;
+    for (std::uint32_t first = population.first; first < end; first += each) {
       Shard shard{};
       shard.population = i;
       shard.first = first;
-      shard.count = std::min(each, population.size - first);
+      shard.count = std::min(each, end - first);
       shard.fired.resize((shard.count + kLanes - 1) / kLanes);
       const std::size_t inputs = population.reached.size();
       shard.rings.resize(inputs);
@@ -165,7 +178,8 @@ void Network::divide() {
     }
   }
   for (std::uint32_t i = 0; i < populations_.size(); ++i) {
-    populations_[i].sent.resize(std::size_t{lags[i]} + 1);
+    populations_[i].lag = lags[i];
+    populations_[i].sent.resize(std::size_t{lags[i]} + (early_ ? 2 * block_ : 1));
   }
 }
 
@@ -223,14 +237,14 @@ void Network::fill(std::uint32_t index) {
   const std::uint32_t sources = populations_[p.pre].size;
   const std::vector<std::size_t>& shards = post.shards;
   const std::uint32_t each = 1U << post.bits.target;
-  const std::uint32_t span = shards.size() > 1 ? shards_[shards[1]].first : each;
+  const std::uint32_t span = shards.size() > 1 ? shards_[shards[1]].first - post.first : each;
   p.rows.resize(shards.size());
   for (Rows& rows : p.rows) {
     rows.phases = p.phases;
     rows.begins = numbers(std::size_t{sources} * p.phases + 2);
   }
   // begins[r + 2] counts first; then begins[r + 1] is where row r goes on.
-  const auto go = [&](const auto& found) {
+  const auto go = [&](const auto& found, const auto& pass) {
     if (p.rule->by_target()) {
       parallel(pool_, static_cast<std::uint32_t>(shards.size()), 1,
                [&](std::uint32_t shard, std::uint32_t) {
@@ -261,7 +275,12 @@ void Network::fill(std::uint32_t index) {
           }
           writer.begin(source);
           for (const std::uint32_t target : partners) {
-            found(writer, target / span, source, target % span);
+            const std::uint32_t own = target - post.first;
+            if (own < post.own) {
+              found(writer, own / span, source, own % span);
+            } else {
+              pass(writer);
+            }
           }
         }
       });
@@ -270,9 +289,15 @@ void Network::fill(std::uint32_t index) {
   const auto row = [&](std::uint32_t source, std::uint32_t delay) {
     return std::size_t{source} * p.phases + (delay >> post.bits.delay);
   };
-  go([&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t) {
-    ++p.rows[shard].begins[row(source, p.phases > 1 ? writer.delay() : 0) + 2];
-  });
+  go(
+      [&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t) {
+        ++p.rows[shard].begins[row(source, p.phases > 1 ? writer.delay() : 0) + 2];
+      },
+      [&](Writer& writer) {
+        if (p.phases > 1) {
+          writer.delay();
+        }
+      });
   for (Rows& rows : p.rows) {
     std::uint64_t total = 0;
     for (std::size_t s = 2; s < rows.begins.size(); ++s) {
@@ -286,10 +311,12 @@ void Network::fill(std::uint32_t index) {
     p.synapses += total;
     rows.synapses = arena_.take(total * synapse_bytes(p.storage)).data();
   }
-  go([&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t local) {
-    const std::uint32_t delay = writer.delay();
-    writer.write(p.rows[shard], p.rows[shard].begins[row(source, delay) + 1]++, local, delay);
-  });
+  go(
+      [&](Writer& writer, std::uint32_t shard, std::uint32_t source, std::uint32_t local) {
+        const std::uint32_t delay = writer.delay();
+        writer.write(p.rows[shard], p.rows[shard].begins[row(source, delay) + 1]++, local, delay);
+      },
+      [](Writer& writer) { writer.pass(); });
   for (std::size_t k = 0; k < p.rows.size(); ++k) {
     p.rows[k].begins = p.rows[k].begins.first(p.rows[k].begins.size() - 1);
     if (p.plastic()) {

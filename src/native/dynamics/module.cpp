@@ -7,7 +7,9 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <memory>
+#include <span>
 
 #include "../error.hpp"
 #include "arrays.hpp"
@@ -76,6 +78,35 @@ std::uint32_t project(Network& network, std::uint32_t pre, std::uint32_t post, s
   p.shift = shift;
   return network.project(std::move(p));
 }
+
+// Ranks that Python knows how to reach: `send(words)` begins, `receive()` waits and returns one row
+// for each rank, first how many words follow.
+class PythonExchange : public sangbo::dynamics::Exchange {
+ public:
+  PythonExchange(nb::object send, nb::object receive)
+      : send_(std::move(send)), receive_(std::move(receive)) {}
+
+  void send(std::span<const std::uint32_t> words) override {
+    const nb::gil_scoped_acquire held;
+    send_(nb::ndarray<nb::numpy, const std::uint32_t, nb::ndim<1>>(words.data(), {words.size()},
+                                                                   nb::none()));
+  }
+  std::vector<std::vector<std::uint32_t>> receive() override {
+    const nb::gil_scoped_acquire held;
+    const auto rows =
+        nb::cast<nb::ndarray<const std::uint32_t, nb::ndim<2>, nb::c_contig>>(receive_());
+    std::vector<std::vector<std::uint32_t>> found;
+    for (std::size_t r = 0; r < rows.shape(0); ++r) {
+      const std::uint32_t* row = rows.data() + r * rows.shape(1);
+      found.emplace_back(row + 1, row + 1 + std::min<std::size_t>(*row, rows.shape(1) - 1));
+    }
+    return found;
+  }
+
+ private:
+  nb::object send_;
+  nb::object receive_;
+};
 
 // Products of one learning rule: dependency, mantissa, exponent, and factors (variable, constant,
 // sign).
@@ -154,7 +185,20 @@ NB_MODULE(_dynamics, module) {
   nb::class_<Network> network(module, "Network");
   sangbo::dynamics::bind_cells(module, network);
   network
-      .def(nb::init<std::uint64_t, unsigned, const std::string&>(), "seed"_a, "threads"_a, "isa"_a)
+      .def("__init__",
+           [](Network* self, std::uint64_t seed, unsigned threads, const std::string& isa,
+              std::uint32_t rank,
+              std::uint32_t ranks) { new (self) Network(seed, threads, isa, {rank, ranks}); })
+      .def("exchange",
+           [](Network& n, nb::object send, nb::object receive, std::uint32_t block, bool early) {
+             n.exchange(std::make_unique<PythonExchange>(std::move(send), std::move(receive)),
+                        block, early);
+           })
+      .def("own",
+           [](Network& n, std::uint32_t population) {
+             const Population& p = n.at(population);
+             return std::pair(p.first, p.first + p.own);
+           })
       .def("population", &Network::population)
       .def("listed",
            [](Network& n, std::string name, std::uint32_t size, const Given<std::uint64_t>& steps,
@@ -171,7 +215,7 @@ NB_MODULE(_dynamics, module) {
            [](Network& n, std::uint32_t population, std::uint32_t index) {
              const Population& p = n.at(population);
              const float* at = p.states[index].as<float>();
-             return given(std::vector<float>(at, at + p.size));
+             return given(std::vector<float>(at, at + p.own));
            })
       .def("project", &project)
       .def("stdp",
