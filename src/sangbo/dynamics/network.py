@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sangbo import _dynamics
 from sangbo.dynamics.cables.cell import Cable
@@ -20,7 +20,7 @@ from sangbo.dynamics.model import Model, resolved
 from sangbo.dynamics.native import make
 from sangbo.dynamics.population import Population
 from sangbo.dynamics.projection import Projection
-from sangbo.dynamics.ranks import Ranks, default_ranks, totals
+from sangbo.dynamics.ranks import Ranks, default_ranks, gathered, totals
 from sangbo.dynamics.recording import Memory, Recorder, Sampling
 from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
@@ -394,24 +394,8 @@ class Network:
             seen[population.index] = which + 1
             steps, values = native.take_samples(population.index, which)
             if steps.size:
-                values = self._sampled(native, population, sampling, values.reshape(steps.size, -1))
+                values = values.reshape(steps.size, -1)
+                last = native.own(population.index)[1]
+                values = gathered(self.ranks, values, sampling.neurons, last)
+                values = values.view(np.int32) if population.integers else values
                 to.states(sampling, steps, values)
-
-    def _sampled(
-        self,
-        native: _dynamics.Network,
-        population: Population,
-        sampling: Sampling,
-        values: NDArray[np.float32],
-    ) -> NDArray[np.float32] | NDArray[np.int32]:
-        """Samples of all ranks, shape (steps, neurons), in the order in which they were asked."""
-        ends = [
-            end for _, end in self.ranks.all_of(np.array([native.own(population.index)]).ravel())
-        ]
-        columns = np.concatenate(
-            [v.reshape(len(values), -1) for v in self.ranks.all_of(values.ravel())], 1
-        )
-        order = np.argsort(np.searchsorted(ends, sampling.neurons, side="right"), kind="stable")
-        found = np.empty_like(columns)
-        found[:, order] = columns
-        return found.view(np.int32) if population.integers else found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,6 +225,26 @@ def _gone(why: str) -> SimulationError:
 def joined(ranks: Ranks, own: NDArray[T]) -> NDArray[T]:
     """What all ranks have of an array of neurons, in the order of neurons; collective."""
     return np.concatenate(ranks.all_of(own))
+
+
+def gathered(ranks: Ranks, own: NDArray[T], neurons: NDArray[np.uint32], end: int) -> NDArray[T]:
+    """Samples of all ranks, shape (steps, neurons), in the order of ``neurons``; collective.
+
+    Args:
+        ranks: where they are.
+        own: of those of ``neurons`` that are this rank's, shape (steps, own).
+        neurons: whose samples they are, in any order.
+        end: the neuron after this rank's last one.
+    """
+    if ranks.size == 1:
+        return own
+    ends = np.concatenate(ranks.all_of(np.array([end])))
+    parts = [part.reshape(len(own), -1) for part in ranks.all_of(own.ravel())]
+    found = np.empty((len(own), neurons.size), own.dtype)
+    found[:, np.argsort(np.searchsorted(ends, neurons, side="right"), kind="stable")] = (
+        np.concatenate(parts, axis=1)
+    )
+    return found
 
 
 def totals(ranks: Ranks, values: Sequence[int]) -> list[int]:

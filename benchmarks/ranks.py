@@ -1,0 +1,157 @@
+"""What several ranks take, what the model says they take, and what it says of larger machines.
+
+    python benchmarks/ranks.py measure                 # one rank
+    mpiexec -n 2 python benchmarks/ranks.py measure    # strong and weak scaling, and an exchange
+    python benchmarks/ranks.py predict FILE...         # what `measure` wrote: the model beside it
+
+The model, for each simulated second, of the slowest rank with c threads:
+
+    T = (u·N·s + e·E)/(R·c) + r·F/c + s/b·(a·log2 R + w·W)
+
+N neurons, s steps, E synaptic events, F rows looked up on each rank (spikes times projections and
+shards they may end in), R ranks, b steps in a block, W words of spikes in a block of all ranks.
+u, e and r are fitted to networks on one rank, a and w to exchanges between two.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sangbo import dynamics
+from sangbo.dynamics.native import exchanged
+from sangbo.dynamics.ranks import Ranks
+
+DURATION = 1000.0  # ms
+ROUNDS = 3
+# Networks of one rank that differ in what they do most: neurons, synapses to each.
+FITTED = ((40_000, 10), (10_000, 1000), (40_000, 100), (20_000, 1000))
+STRONG = (20_000, 1000)
+WEAK = (10_000, 1000)  # to each rank
+
+
+def simulated(neurons: int, degree: int) -> dict[str, float]:
+    """The random network, steps of 1 ms, delays of 2: the median of some runs."""
+    network = dynamics.presets.random(neurons, degree, threads=1)
+    start = time.perf_counter()
+    network.build()
+    built = time.perf_counter() - start
+    network.run(200.0)
+    runs = [network.run(DURATION) for _ in range(ROUNDS)]
+    run = sorted(runs, key=lambda each: each.seconds)[ROUNDS // 2]
+    projections = sum(run.population_spikes[p.pre.name] for p in network.projections)
+    return {
+        "neurons": neurons,
+        "synapses": run.synapses,
+        "steps": round(DURATION / network.step),
+        "block": max(1, exchanged(network)),
+        "spikes": run.spikes,
+        "events": run.synaptic_events,
+        "rows": projections,
+        "built": built,
+        "seconds": run.seconds,
+        "waited": run.waited,
+        "least": min(each.seconds for each in runs),
+    }
+
+
+def exchanges(ranks: Ranks) -> list[dict[str, float]]:
+    """Seconds of an exchange of so many words of each rank, by itself."""
+    found = []
+    for words in (8, 256, 8192, 131_072):
+        content = np.arange(words, dtype=np.uint32)
+        times = []
+        for _ in range(200):
+            start = time.perf_counter()
+            ranks.send(content)
+            ranks.receive()
+            times.append(time.perf_counter() - start)
+        found.append({"words": words, "seconds": float(np.median(times))})
+    return found
+
+
+def measure() -> None:
+    ranks = dynamics.default_ranks()
+    found: dict[str, object] = {"ranks": ranks.size, "processors": os.cpu_count()}
+    if ranks.size == 1:
+        found["fitted"] = [simulated(*each) for each in FITTED]
+    else:
+        found["exchanges"] = exchanges(ranks)
+    found["strong"] = simulated(*STRONG)
+    found["weak"] = simulated(WEAK[0] * ranks.size, WEAK[1])
+    if ranks.rank == 0:
+        print(json.dumps(found, indent=1))
+
+
+def parts(network: dict[str, float], ranks: int) -> list[float]:
+    """Neuron updates and events of one rank, and rows that it looks up."""
+    updates = network["neurons"] * network["steps"]
+    return [updates / ranks, network["events"] / ranks, network["rows"]]
+
+
+def predict(files: list[str]) -> None:
+    from scipy.optimize import nnls
+
+    measured = {m["ranks"]: m for m in (json.loads(Path(f).read_text("utf-8")) for f in files)}
+    alone, pair = measured[1], measured[2]
+    rows = np.array([parts(n, 1) for n in alone["fitted"]])
+    times = np.array([n["seconds"] for n in alone["fitted"]])
+    costs, _ = nnls(rows / times[:, np.newaxis], np.ones(len(times)))
+    update, event, row = costs
+    words = np.array([[1.0, 2.0 * e["words"]] for e in pair["exchanges"]])
+    took = np.array([e["seconds"] for e in pair["exchanges"]])
+    (latency, word), _ = nnls(words / took[:, np.newaxis], np.ones(len(took)))
+    print(f"u {update * 1e9:.2f} ns an update, e {event * 1e9:.2f} ns an event, ", end="")
+    print(f"r {row * 1e9:.1f} ns a row; a {latency * 1e6:.1f} us an exchange, ", end="")
+    print(f"w {word * 1e9:.2f} ns a word")
+
+    def model(n: dict[str, float], ranks: int, threads: int, a: float, w: float) -> list[float]:
+        one = parts(n, ranks)
+        blocks = n["steps"] / n["block"]
+        spoken = ranks * (2 + n["block"] * 2) + n["spikes"] / blocks
+        return [
+            update * one[0] / threads,
+            event * one[1] / threads,
+            row * one[2] / threads,
+            blocks * (a * math.log2(ranks) + w * spoken) if ranks > 1 else 0.0,
+        ]
+
+    print("network    ranks  measured s  waited s  model s  off by")
+    for name, m in [("fitted", alone), ("strong", alone), ("strong", pair), ("weak", alone)] + [
+        ("weak", pair)
+    ]:
+        for n in m["fitted"] if name == "fitted" else [m[name]]:
+            said = sum(model(n, m["ranks"], 1, latency, word))
+            off = said / n["seconds"] - 1
+            print(
+                f"{name:9}  {m['ranks']:5}  {n['seconds']:10.3f}  {n['waited']:8.3f}  "
+                f"{said:7.3f}  {off:+.0%}"
+            )
+    springs = {"neurons": 1e8, "steps": 1000, "block": 1, "spikes": 5e8, "events": 5e11}
+    cortex = {"neurons": 77_169, "steps": 10_000, "block": 1, "spikes": 2.45e5, "events": 9.5e8}
+    print("network                 ranks  threads  neurons  events  rows  exchange  = s a second")
+    for name, n, projections, shards in (
+        ("Pohoiki Springs, 5 Hz", springs, 1, 1),
+        ("microcircuit", cortex, 7, 1),
+    ):
+        for ranks, threads in ((1, 2), (8, 16), (128, 64), (1000, 64)):
+            n["rows"] = n["spikes"] * projections * max(shards, threads)
+            # Two microseconds a hop, 12.5 GB/s into each machine.
+            found = model(n, ranks, threads, 2e-6, 4 / 12.5e9)
+            text = "  ".join(f"{part:8.3g}" for part in found)
+            print(f"{name:22}  {ranks:5}  {threads:7}  {text}  = {sum(found):.3g}")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["measure"]:
+        measure()
+    elif len(sys.argv) > 3 and sys.argv[1] == "predict":
+        predict(sys.argv[2:])
+    else:
+        sys.exit(__doc__)
