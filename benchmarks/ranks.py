@@ -123,16 +123,15 @@ def predict(files: list[str]) -> None:
         ]
 
     print("network    ranks  measured s  waited s  model s  off by")
-    for name, m in [("fitted", alone), ("strong", alone), ("strong", pair), ("weak", alone)] + [
-        ("weak", pair)
-    ]:
-        for n in m["fitted"] if name == "fitted" else [m[name]]:
-            said = sum(model(n, m["ranks"], 1, latency, word))
-            off = said / n["seconds"] - 1
-            print(
-                f"{name:9}  {m['ranks']:5}  {n['seconds']:10.3f}  {n['waited']:8.3f}  "
-                f"{said:7.3f}  {off:+.0%}"
-            )
+    shown = [("fitted", n, 1) for n in alone["fitted"]]
+    shown += [(name, m[name], m["ranks"]) for name in ("strong", "weak") for m in (alone, pair)]
+    for name, n, ranks in shown:
+        said = sum(model(n, ranks, 1, latency, word))
+        off = said / n["seconds"] - 1
+        print(
+            f"{name:9}  {ranks:5}  {n['seconds']:10.3f}  {n['waited']:8.3f}  {said:7.3f}  "
+            f"{off:+.0%}"
+        )
     springs = {"neurons": 1e8, "steps": 1000, "block": 1, "spikes": 5e8, "events": 5e11}
     cortex = {"neurons": 77_169, "steps": 10_000, "block": 1, "spikes": 2.45e5, "events": 9.5e8}
     print("network                 ranks  threads  neurons  events  rows  exchange  = s a second")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sangbo.cli.output import JsonFlag, print_json, progress_bars
+from sangbo.cli.output import JsonFlag, print_json, progress_bars, stderr
 from sangbo.errors import SangboError
 
 if TYPE_CHECKING:
@@ -265,6 +265,11 @@ def _simulated(network: Network, duration: float, keep: _Keeping, progress: Prog
         recorder = dynamics.ParquetFolder(keep.record, after=after)
     if where is not None and network.ranks.rank == 0:
         where.mkdir(parents=True, exist_ok=True)
+        # Said now: where a rank dies, launchers end the others before they can say anything.
+        stderr.print(
+            f"checkpoints in {where}; if this run ends early, --resume goes on from there",
+            soft_wrap=True,
+        )
     runs: list[Run] = []
     try:
         while not runs or duration - network.time > network.step / 2:

@@ -25,7 +25,8 @@ LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_SIZE", "MPI_LOCALNRANKS")
 """What launchers tell the processes that they start."""
 TIMEOUT = "SANGBO_RANKS_TIMEOUT"
 _PATIENCE = 300.0  # seconds, where nobody says
-_SPINS = 2000  # looks before others get the processor
+_SPINS = 500  # looks, about a microsecond each, before others get the processor
+_NAP = 50e-6  # seconds
 _FIRST_WORDS = 1024
 
 T = TypeVar("T", bound=np.generic)
@@ -164,10 +165,11 @@ class World:
         try:
             while not self._request.Test():
                 spins += 1
-                if spins % 64 == 0 and time.perf_counter() - start > self._patience:
+                if spins < _SPINS:
+                    continue
+                if time.perf_counter() - start > self._patience:
                     raise _gone(f"no word from one of them for {self._patience:g} s")
-                if spins > _SPINS:
-                    os.sched_yield()
+                time.sleep(_NAP)
         except self._mpi.Exception as error:
             raise _gone(str(error)) from None
 

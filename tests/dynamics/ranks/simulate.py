@@ -2,8 +2,8 @@
 
     mpiexec -n 2 python simulate.py THREADS [save FOLDER | restore FOLDER]
 
-Of each kind of network two halves of a run, from the second of which what is printed is; `save` what
-they are in the middle of after the first, or begin there.
+Runs each kind of network twice, and prints what the second run did; between the two it saves what
+the network is in the middle of, or it begins there.
 """
 
 from __future__ import annotations
