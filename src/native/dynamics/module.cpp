@@ -7,14 +7,13 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
 #include <memory>
-#include <span>
 
 #include "../error.hpp"
 #include "arrays.hpp"
 #include "cables_module.hpp"
 #include "network.hpp"
+#include "python_exchange.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -78,35 +77,6 @@ std::uint32_t project(Network& network, std::uint32_t pre, std::uint32_t post, s
   p.shift = shift;
   return network.project(std::move(p));
 }
-
-// Ranks that Python knows how to reach: `send(words)` begins, `receive()` waits and returns one row
-// for each rank, first how many words follow.
-class PythonExchange : public sangbo::dynamics::Exchange {
- public:
-  PythonExchange(nb::object send, nb::object receive)
-      : send_(std::move(send)), receive_(std::move(receive)) {}
-
-  void send(std::span<const std::uint32_t> words) override {
-    const nb::gil_scoped_acquire held;
-    send_(nb::ndarray<nb::numpy, const std::uint32_t, nb::ndim<1>>(words.data(), {words.size()},
-                                                                   nb::none()));
-  }
-  std::vector<std::vector<std::uint32_t>> receive() override {
-    const nb::gil_scoped_acquire held;
-    const auto rows =
-        nb::cast<nb::ndarray<const std::uint32_t, nb::ndim<2>, nb::c_contig>>(receive_());
-    std::vector<std::vector<std::uint32_t>> found;
-    for (std::size_t r = 0; r < rows.shape(0); ++r) {
-      const std::uint32_t* row = rows.data() + r * rows.shape(1);
-      found.emplace_back(row + 1, row + 1 + std::min<std::size_t>(*row, rows.shape(1) - 1));
-    }
-    return found;
-  }
-
- private:
-  nb::object send_;
-  nb::object receive_;
-};
 
 // Products of one learning rule: dependency, mantissa, exponent, and factors (variable, constant,
 // sign).
@@ -191,7 +161,8 @@ NB_MODULE(_dynamics, module) {
               std::uint32_t ranks) { new (self) Network(seed, threads, isa, {rank, ranks}); })
       .def("exchange",
            [](Network& n, nb::object send, nb::object receive, std::uint32_t block, bool early) {
-             n.exchange(std::make_unique<PythonExchange>(std::move(send), std::move(receive)),
+             n.exchange(std::make_unique<sangbo::dynamics::PythonExchange>(std::move(send),
+                                                                           std::move(receive)),
                         block, early);
            })
       .def("own",

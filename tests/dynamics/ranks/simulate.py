@@ -20,10 +20,10 @@ HALF = 30.0  # ms
 KINDS = ("late", "early", "learning", "integers")
 
 
-def described(kind: str, threads: int) -> dynamics.Network:
+def described(kind: str, threads: int, ranks: dynamics.Ranks | None = None) -> dynamics.Network:
     """A network of ``kind``: late, early, learning, or integers."""
     step = 1.0 if kind == "integers" else 0.5
-    network = dynamics.Network(step=step, seed=7, threads=threads)
+    network = dynamics.Network(step=step, seed=7, threads=threads, ranks=ranks)
     if kind == "integers":
         start = np.random.default_rng(1).integers(0, 300 * 64, 500).astype(float)
         model = dynamics.Loihi(v_th=300, bias_mantissa=800, bias_exponent=3, v=start)
@@ -66,9 +66,15 @@ def described(kind: str, threads: int) -> dynamics.Network:
     return network
 
 
-def simulated(kind: str, threads: int, save: str = "", restore: str = "") -> dict[str, object]:
+def simulated(
+    kind: str,
+    threads: int,
+    save: str = "",
+    restore: str = "",
+    ranks: dynamics.Ranks | None = None,
+) -> dict[str, object]:
     """What the second half of a run did: counts, and a hash of spikes and states."""
-    network = described(kind, threads)
+    network = described(kind, threads, ranks)
     if restore:
         network.restore(restore)
     else:

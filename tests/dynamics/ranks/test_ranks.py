@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynamics.ranks import simulate
+from dynamics.ranks import simulate, threads
 from sangbo import dynamics
 from sangbo.dynamics.checkpoint import LIST
 from sangbo.dynamics.native import exchanged
@@ -75,6 +75,26 @@ def test_ranks_and_threads_do_not_change_spikes_or_states(
         assert simulate.simulated(kind, 1, restore=f"{tmp_path}/{kind}") == alone[kind]
     with pytest.raises(SimulationError, match=r"expected as many ranks as saved .*, 2"):
         simulate.described("learning", 1).restore(tmp_path / "learning")
+
+
+@pytest.mark.parametrize("kind", simulate.KINDS)
+def test_ranks_of_any_kind_do_not_change_spikes_or_states(kind: str, alone: dict[str, Any]) -> None:
+    first, *_ = threads.run(3, lambda ranks: simulate.simulated(kind, 1, ranks=ranks))
+    assert first == alone[kind]
+
+
+def test_all_ranks_hear_of_a_state_that_is_not_finite() -> None:
+    def fails(ranks: Any) -> str:
+        network = dynamics.Network(step=1.0, threads=1, ranks=ranks)
+        weak = dynamics.LIF(i_e=[0.0] * 199 + [1e38], c_m=1e-3, t_ref=0.0, v_th=1e38)
+        cells = network.population(200, weak, name="cells")
+        delay = dynamics.Static(weight=1.0, delay=8.0)
+        network.connect(cells, cells, dynamics.FixedInDegree(2), delay)
+        with pytest.raises(SimulationError, match="expected finite states") as found:
+            network.run(100.0)
+        return str(found.value)
+
+    assert len(set(threads.run(3, fails))) == 1
 
 
 def test_blocks_are_half_of_the_shortest_delay() -> None:
