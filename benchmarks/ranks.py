@@ -30,7 +30,7 @@ from sangbo.dynamics.native import exchanged
 from sangbo.dynamics.ranks import Ranks, totals
 
 CHECKED = ("strong", "weak", "microcircuit")
-STEPS, ROUNDS = 100, 60
+STEPS, ROUNDS = 100, 30
 # Networks of one rank that differ in what they do most: neurons, synapses to each, Hz.
 FITTED = ((40_000, 10, 0.5), (40_000, 10, 40.0), (10_000, 1000, 10.0), (20_000, 1000, 10.0))
 STRONG = (20_000, 1000, 10.0)
@@ -84,7 +84,7 @@ def exchanges(ranks: Ranks) -> list[dict[str, float]]:
     for words in (8, 256, 8192, 131_072):
         content = np.arange(words, dtype=np.uint32)
         times = []
-        for _ in range(500):
+        for _ in range(300):
             start = time.perf_counter()
             ranks.send(content)
             ranks.receive()

@@ -83,13 +83,15 @@ def test_ranks_of_any_kind_do_not_change_spikes_or_states(kind: str, alone: dict
     assert first == alone[kind]
 
 
-def test_all_ranks_hear_of_a_state_that_is_not_finite() -> None:
+@pytest.mark.parametrize("delay", [1.0, 8.0])
+def test_all_ranks_hear_of_a_state_that_is_not_finite(delay: float) -> None:
     def fails(ranks: Any) -> str:
         network = dynamics.Network(step=1.0, threads=1, ranks=ranks)
-        weak = dynamics.LIF(i_e=[0.0] * 199 + [1e38], c_m=1e-3, t_ref=0.0, v_th=1e38)
-        cells = network.population(200, weak, name="cells")
-        delay = dynamics.Static(weight=1.0, delay=8.0)
-        network.connect(cells, cells, dynamics.FixedInDegree(2), delay)
+        source = network.population(1, dynamics.RegularSource(interval=5.0), name="source")
+        cells = network.population(200, dynamics.LIF(), name="cells")
+        for _ in range(2):  # to the first cell alone, so that one rank alone knows
+            strong = dynamics.Static(weight=3e38, delay=delay)
+            network.connect(source, cells, dynamics.Pairs([0], [0]), strong)
         with pytest.raises(SimulationError, match="expected finite states") as found:
             network.run(100.0)
         return str(found.value)
