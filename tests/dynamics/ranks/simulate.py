@@ -26,8 +26,8 @@ def described(kind: str, threads: int, ranks: dynamics.Ranks | None = None) -> d
     network = dynamics.Network(step=step, seed=7, threads=threads, ranks=ranks)
     if kind == "integers":
         start = np.random.default_rng(1).integers(0, 300 * 64, 500).astype(float)
-        model = dynamics.Loihi(v_th=300, bias_mantissa=800, bias_exponent=3, v=start)
-        cells = network.population(500, model, name="cells")
+        compartment = dynamics.Loihi(v_th=300, bias_mantissa=800, bias_exponent=3, v=start)
+        cells = network.population(500, compartment, name="cells")
         rule = dynamics.FixedOutDegree(50)
         ways = dynamics.Static(weight=dynamics.Uniform(-64, 64), delay=dynamics.Uniform(4.0, 62.0))
         network.connect(cells, cells, rule, ways)
@@ -105,10 +105,12 @@ def simulated(
 def main() -> None:
     threads, *rest = sys.argv[1:]
     folders = dict(zip(rest[::2], rest[1::2], strict=True))
-    found = {
-        kind: simulated(kind, int(threads), **{k: f"{v}/{kind}" for k, v in folders.items()})
-        for kind in KINDS
-    }
+    found = {}
+    for kind in KINDS:
+        save, restore = (
+            f"{folders[k]}/{kind}" if k in folders else "" for k in ("save", "restore")
+        )
+        found[kind] = simulated(kind, int(threads), save, restore)
     if dynamics.default_ranks().rank == 0:
         print(json.dumps({"ranks": dynamics.default_ranks().size, **found}))
 
