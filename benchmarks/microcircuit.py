@@ -37,7 +37,9 @@ def main() -> None:
     network.build()
     built = time.perf_counter() - start
     network.run(given.transient)
+    start = time.process_time()
     run = network.run(given.duration)
+    busy = (time.process_time() - start) * 1000 / run.duration
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{run.neurons:,} neurons, {run.synapses:,} synapses; {memory:.2f} GiB at most")
     print(f"built in {built:.1f} s; {run.duration:g} ms after {given.transient:g} ms")
@@ -47,7 +49,7 @@ def main() -> None:
         print(f"{population.name:>10}  {found:7.3f}  {before:13.3f}  {since:12.3f}")
     print(
         f"real-time factor {run.real_time_factor:.3g} on {run.threads} threads, "
-        f"{run.events_per_second / 1e6:,.0f} million events/s"
+        f"{run.events_per_second / 1e6:,.0f} million events/s; {busy:.3g} s of processors a second"
     )
     for name, factor in NEST:
         print(f"{factor:>7}  {name}")

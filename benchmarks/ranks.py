@@ -74,8 +74,10 @@ def simulated(network: dynamics.Network) -> dict[str, float]:
     }
 
 
-def random(neurons: int, degree: int, rate: float) -> dynamics.Network:
-    return dynamics.presets.random(neurons, degree, rate, threads=1)
+def random(neurons: int, degree: int, rate: float, ranks: Ranks | None = None) -> dynamics.Network:
+    network = dynamics.presets.random(neurons, degree, rate, threads=1)
+    network.ranks = ranks or network.ranks
+    return network
 
 
 def exchanges(ranks: Ranks) -> list[dict[str, float]]:
@@ -93,11 +95,63 @@ def exchanges(ranks: Ranks) -> list[dict[str, float]]:
     return found
 
 
+class Replay:
+    """The first of ``size`` ranks, which hears at once what one rank alone found before.
+
+    So what one of many ranks computes is timed without the others.
+    """
+
+    rank, local, waited = 0, 1, 0.0
+
+    def __init__(self, size: int, steps: list[np.ndarray]) -> None:
+        self.size, self._steps, self._heard = size, steps, 0
+
+    def send(self, words: np.ndarray) -> None:
+        pass
+
+    def receive(self) -> np.ndarray:
+        words = self._steps[self._heard]
+        self._heard += 1
+        return words
+
+    def all_of(self, values: np.ndarray) -> list[np.ndarray]:
+        return [values, *[np.zeros_like(values)] * (self.size - 1)]
+
+
+def heard(network: dynamics.Network) -> list[np.ndarray]:
+    """What ranks hear in every step of the runs of `simulated`, in blocks of one step."""
+    assert exchanged(network) == 1
+    steps = round(200.0 / network.step) + ROUNDS * STEPS
+    run = network.run(steps * network.step)
+    words: list[list[np.ndarray]] = [[np.array([~np.uint32(0)] * 2)] for _ in range(steps + 1)]
+    for population in network.populations:
+        times, neurons = run.recorded.spike_times(population.name)
+        at = np.round(times / network.step).astype(int)
+        for step, each in enumerate(np.split(neurons, np.searchsorted(at, range(1, steps + 1)))):
+            words[step] += [np.array([each.size]), each]
+    found = []
+    for each in words:
+        line = np.concatenate(each).astype(np.uint32)
+        found.append(np.concatenate([[line.size], line]).astype(np.uint32)[np.newaxis])
+    return found
+
+
+def slices() -> list[dict[str, float]]:
+    """What the first of some ranks computes of the strong network."""
+    steps = heard(random(*STRONG))
+    found = []
+    for size in (1, 2, 4, 8):
+        rank = Replay(size, steps) if size > 1 else None
+        found.append({"of": size, **simulated(random(*STRONG, ranks=rank))})
+    return found
+
+
 def measure() -> None:
     ranks = dynamics.default_ranks()
     found: dict[str, object] = {"ranks": ranks.size, "processors": os.cpu_count()}
     if ranks.size == 1:
         found["fitted"] = [simulated(random(*each)) for each in FITTED]
+        found["slices"] = slices()
     else:
         found["exchanges"] = exchanges(ranks)
     found["strong"] = simulated(random(*STRONG))
@@ -149,6 +203,15 @@ def predict(files: list[str]) -> None:
         print(
             f"{name:12}  {ranks:5}  {n['seconds'] * 1e3:8.2f}  ({n['median'] * 1e3:6.1f})  "
             f"{n['waited'] * 1e3:9.2f}  {said * 1e3:8.2f}  {off:+6.0%}  {n['built']:7.2f}"
+        )
+    print("the strong network, what one of so many ranks computes: least ms, model ms, off by")
+    for n in alone["slices"]:
+        # Events of this rank alone were counted.
+        own = {**n, "events": n["events"] * n["of"]}
+        said = sum(model(own, int(n["of"]), 1, 0.0, 0.0))
+        print(
+            f"{n['of']:3}  {n['seconds'] * 1e3:8.2f}  {said * 1e3:8.2f}  "
+            f"{said / n['seconds'] - 1:+6.0%}"
         )
     # Spikes and events of a second; 5 Hz of Pohoiki Springs are assumed.
     springs = {"neurons": 1e8, "steps": 1000, "block": 1, "spikes": 5e8, "events": 5e11}
