@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,7 +88,15 @@ class Cells:
     def probe(self, kind: int, index: int) -> None: ...
 
 class Network:
-    def __init__(self, seed: int, threads: int, isa: str) -> None: ...
+    def __init__(self, seed: int, threads: int, isa: str, rank: int, ranks: int) -> None: ...
+    def exchange(
+        self,
+        send: Callable[[NDArray[np.uint32]], None],
+        receive: Callable[[], NDArray[np.uint32]],
+        block: int,
+        early: bool,
+    ) -> None: ...
+    def own(self, population: int) -> tuple[int, int]: ...
     def population(self, name: str, model: str, size: int) -> int: ...
     def listed(
         self, name: str, size: int, steps: NDArray[np.uint64], neurons: NDArray[np.uint32]

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sangbo.dynamics import read_recording
 
 KEYS = {
     "neurons", "synapses", "spikes", "synaptic_events", "events_per_second", "real_time_factor",
-    "plastic", "bytes_per_synapse", "threads", "energy",
+    "plastic", "bytes_per_synapse", "ranks", "waited", "threads", "energy",
 }  # fmt: skip
 
 
@@ -83,3 +84,23 @@ def test_bad_input_is_one_line() -> None:
     done = sangbo("microcircuit", "--scale", "7")
     assert done.returncode == 2
     assert done.stderr == "sangbo: error: expected a scale of 0.005 to 1, found 7.0\n"
+
+
+def test_goes_on_from_a_checkpoint_to_the_same_recording(tmp_path: Path) -> None:
+    def run(name: str, duration: str, *more: str) -> subprocess.CompletedProcess[str]:
+        keep = ["--checkpoint", str(tmp_path / name), "--record", str(tmp_path / f"{name}-spikes")]
+        network = ["random", "--neurons", "100", "--synapses-per-neuron", "10", "--every", "40"]
+        return sangbo(*network, "--duration", duration, "--threads", "1", *keep, *more)
+
+    assert run("whole", "200").returncode == 0
+    assert run("half", "100").returncode == 0
+    again = run("half", "200")
+    assert (again.returncode, "expected --resume" in again.stderr) == (2, True)
+    assert run("half", "200", "--resume").returncode == 0
+    whole, half = (read_recording(tmp_path / f"{name}-spikes") for name in ("whole", "half"))
+    for population in ("excitatory", "inhibitory"):
+        times, neurons = whole.spike_times(population)
+        again_times, again_neurons = half.spike_times(population)
+        assert times.size > 10
+        np.testing.assert_array_equal(again_times, times)
+        np.testing.assert_array_equal(again_neurons, neurons)

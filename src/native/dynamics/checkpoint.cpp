@@ -1,4 +1,5 @@
-// What a network is in the middle of, in an order that does not depend on how it is divided.
+// What a rank's neurons and synapses are in the middle of, in an order that does not depend on how
+// threads divide them.
 #include <algorithm>
 #include <cstring>
 
@@ -30,12 +31,12 @@ void take(const std::vector<std::uint32_t>& words, std::size_t& at, T& value) {
 std::vector<float> Network::inputs(std::uint32_t population, std::uint32_t input) const {
   const Population& p = populations_[population];
   const std::size_t slots = p.bits.steps();
-  std::vector<float> all(p.reached[input] ? slots * p.size : 0);
+  std::vector<float> all(p.reached[input] ? slots * p.own : 0);
   for (const std::size_t i : p.reached[input] ? p.shards : std::vector<std::size_t>()) {
     const Shard& shard = shards_[i];
     for (std::size_t slot = 0; slot < slots; ++slot) {
       const float* from = shard.rings[input].at + (slot << p.bits.target);
-      std::copy(from, from + shard.count, all.data() + slot * p.size + shard.first);
+      std::copy(from, from + shard.count, all.data() + slot * p.own + (shard.first - p.first));
     }
   }
   return all;
@@ -45,13 +46,13 @@ void Network::set_inputs(std::uint32_t population, std::uint32_t input,
                          const std::vector<float>& all) {
   const Population& p = populations_[population];
   const std::size_t slots = p.bits.steps();
-  if (all.size() != (p.reached[input] ? slots * p.size : 0)) {
+  if (all.size() != (p.reached[input] ? slots * p.own : 0)) {
     throw Error("expected a checkpoint of this network, found other inputs to '" + p.name + "'");
   }
   for (const std::size_t i : p.reached[input] ? p.shards : std::vector<std::size_t>()) {
     const Shard& shard = shards_[i];
     for (std::size_t slot = 0; slot < slots; ++slot) {
-      const float* from = all.data() + slot * p.size + shard.first;
+      const float* from = all.data() + slot * p.own + (shard.first - p.first);
       std::copy(from, from + shard.count, shard.rings[input].at + (slot << p.bits.target));
     }
   }
@@ -62,7 +63,7 @@ std::pair<std::vector<std::uint64_t>, std::vector<std::uint32_t>> Network::sent(
   const Population& p = populations_[population];
   std::vector<std::uint64_t> steps;
   std::vector<std::uint32_t> neurons;
-  const std::uint64_t kept = std::min<std::uint64_t>(p.sent.size() - 1, step_);
+  const std::uint64_t kept = std::min<std::uint64_t>(p.lag, step_);
   for (std::uint64_t step = step_ - kept; kept > 0 && step <= step_; ++step) {
     const std::vector<std::uint32_t>& spikes = p.sent[step % p.sent.size()];
     steps.insert(steps.end(), spikes.size(), step);
@@ -78,7 +79,7 @@ void Network::set_sent(std::uint32_t population, const std::vector<std::uint64_t
     spikes.clear();
   }
   for (std::size_t i = 0; i < std::min(steps.size(), neurons.size()); ++i) {
-    if (steps[i] > step_ || step_ - steps[i] >= p.sent.size() || neurons[i] >= p.size) {
+    if (steps[i] > step_ || step_ - steps[i] > p.lag || neurons[i] >= p.size) {
       throw Error("expected a checkpoint of this network, found other spikes of '" + p.name + "'");
     }
     p.sent[steps[i] % p.sent.size()].push_back(neurons[i]);
@@ -99,8 +100,8 @@ std::vector<std::uint32_t> Network::plasticity(std::uint32_t index) {
         }
       }
     }
-    for (const Learned::Source& source : p.learned.front().sources) {
-      put(words, source);
+    for (std::size_t i = 0; i < (p.learned.empty() ? 0 : p.learned.front().sources.size()); ++i) {
+      put(words, p.learned.front().sources[i]);
     }
     for (const Learned& part : p.learned) {
       for (const Learned::Target& target : part.targets) {

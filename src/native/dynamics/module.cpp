@@ -13,6 +13,7 @@
 #include "arrays.hpp"
 #include "cables_module.hpp"
 #include "network.hpp"
+#include "python_exchange.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -154,7 +155,21 @@ NB_MODULE(_dynamics, module) {
   nb::class_<Network> network(module, "Network");
   sangbo::dynamics::bind_cells(module, network);
   network
-      .def(nb::init<std::uint64_t, unsigned, const std::string&>(), "seed"_a, "threads"_a, "isa"_a)
+      .def("__init__",
+           [](Network* self, std::uint64_t seed, unsigned threads, const std::string& isa,
+              std::uint32_t rank,
+              std::uint32_t ranks) { new (self) Network(seed, threads, isa, {rank, ranks}); })
+      .def("exchange",
+           [](Network& n, nb::object send, nb::object receive, std::uint32_t block, bool early) {
+             n.exchange(std::make_unique<sangbo::dynamics::PythonExchange>(std::move(send),
+                                                                           std::move(receive)),
+                        block, early);
+           })
+      .def("own",
+           [](Network& n, std::uint32_t population) {
+             const Population& p = n.at(population);
+             return std::pair(p.first, p.first + p.own);
+           })
       .def("population", &Network::population)
       .def("listed",
            [](Network& n, std::string name, std::uint32_t size, const Given<std::uint64_t>& steps,
@@ -171,7 +186,7 @@ NB_MODULE(_dynamics, module) {
            [](Network& n, std::uint32_t population, std::uint32_t index) {
              const Population& p = n.at(population);
              const float* at = p.states[index].as<float>();
-             return given(std::vector<float>(at, at + p.size));
+             return given(std::vector<float>(at, at + p.own));
            })
       .def("project", &project)
       .def("stdp",

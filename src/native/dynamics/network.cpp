@@ -6,15 +6,15 @@
 #include "../error.hpp"
 
 namespace sangbo::dynamics {
-Network::Network(std::uint64_t seed, unsigned threads, const std::string& isa)
-    : seed_(seed), pool_(threads), kernels_(choose(isa)) {}
+Network::Network(std::uint64_t seed, unsigned threads, const std::string& isa, Slice slice)
+    : seed_(seed), slice_(slice), pool_(threads), kernels_(choose(isa)) {}
 
 std::uint32_t Network::population(std::string name, const std::string& model, std::uint32_t size) {
   Population p{};
   p.name = std::move(name);
   p.model = &find(kernels_, model);
   p.size = size;
-  p.padded = static_cast<std::uint32_t>(round_up(size, kLanes));
+  slice(p);
   for (std::size_t k = 0; k < p.model->states.count; ++k) {
     p.states.emplace_back(p.padded * sizeof(float));
   }
@@ -31,6 +31,7 @@ std::uint32_t Network::listed(std::string name, std::uint32_t size,
   Population p{};
   p.name = std::move(name);
   p.size = size;
+  slice(p);
   p.listed_steps = std::move(steps);
   p.listed_neurons = std::move(neurons);
   populations_.push_back(std::move(p));
@@ -41,6 +42,7 @@ std::uint32_t Network::cells(std::string name, std::uint32_t size, std::unique_p
   Population p{};
   p.name = std::move(name);
   p.size = size;
+  slice(p);
   p.cells = std::move(cells);
   p.cells->build(size);
   p.reached.resize(p.cells->sites());
@@ -51,6 +53,9 @@ std::uint32_t Network::cells(std::string name, std::uint32_t size, std::unique_p
 void Network::set_parameter(std::uint32_t population, std::uint32_t index,
                             const std::vector<float>& values) {
   Population& p = populations_[population];
+  if (values.empty()) {
+    return;  // no neuron is of this rank
+  }
   const std::size_t count = values.size() == 1 ? kLanes : p.padded;
   Buffer buffer(count * sizeof(float));
   for (std::size_t i = 0; i < count; ++i) {
@@ -62,9 +67,12 @@ void Network::set_parameter(std::uint32_t population, std::uint32_t index,
 
 void Network::set_state(std::uint32_t population, std::uint32_t index, const float* values) {
   Population& p = populations_[population];
-  std::copy(values, values + p.size, p.states[index].as<float>());
-  std::fill(p.states[index].as<float>() + p.size, p.states[index].as<float>() + p.padded,
-            values[p.size - 1]);
+  if (p.own == 0) {
+    return;
+  }
+  std::copy(values, values + p.own, p.states[index].as<float>());
+  std::fill(p.states[index].as<float>() + p.own, p.states[index].as<float>() + p.padded,
+            values[p.own - 1]);
 }
 
 std::uint32_t Network::project(Projection projection) {
@@ -92,24 +100,42 @@ void Network::run(std::uint64_t steps) {
   if (step_ == 0 && steps > 0) {
     begin();
   }
+  sent_to_ = heard_to_ = delivered_to_ = step_;
   Barrier barrier(pool_.threads());
+  const bool late = exchange_ && !early_;
+  const bool over = exchange_ && stopped();
   pool_.run([&](unsigned thread) {
     // `step_` only changes while all threads wait.
-    for (std::uint64_t now = step_; now < end; ++now) {
+    for (std::uint64_t now = step_; now < end && !over; ++now) {
       for (const std::size_t i : mine_[thread]) {
         advance(shards_[i]);
       }
       if (barrier.arrive([&] {
             ++step_;
-            return collect();
+            return collect(end);
           })) {
         return;
+      }
+      if (late) {
+        // While spikes are on their way, what does not depend on them.
+        for (const std::size_t i : mine_[thread]) {
+          draw(shards_[i]);
+        }
+        if (barrier.arrive([&] {
+              receive(step_, step_);
+              return stopped();
+            })) {
+          return;
+        }
       }
       for (const std::size_t i : mine_[thread]) {
         deliver(shards_[i]);
       }
     }
   });
+  if (failed_) {
+    std::rethrow_exception(failed_);
+  }
   if (const std::uint32_t bad = bad_.load(); bad != ~0U) {
     throw Error("expected finite states, found one in population '" + populations_[bad].name +
                 "' that is not, at step " + std::to_string(step_) +
@@ -129,61 +155,6 @@ std::uint64_t Network::events(std::uint32_t projection) const {
     sum += rows.events;
   }
   return sum;
-}
-
-void Network::stimulate_shard(const Population& population, const Shard& shard, std::size_t input,
-                              float* to) const {
-  for (const Stimulus& s : population.stimuli) {
-    if (s.input != input) {
-      continue;
-    }
-    if (!s.thresholds.empty()) {
-      kernels_.poisson({s.thresholds.data(), s.thresholds.size(), s.weight}, to,
-                       round_up(shard.count, kLanes), seed_, s.stream, shard.first, step_);
-    } else if (s.deviation > 0) {
-      kernels_.noise(s.mean, s.deviation, to, round_up(shard.count, kLanes), seed_, s.stream,
-                     shard.first, step_);
-    } else {
-      const auto after = std::upper_bound(s.times.begin(), s.times.end(), step_);
-      const float value = after == s.times.begin()
-                              ? 0.0F
-                              : s.values[static_cast<std::size_t>(after - s.times.begin()) - 1];
-      if (s.neurons.empty()) {
-        std::for_each(to, to + shard.count, [=](float& each) { each += value; });
-        continue;
-      }
-      auto at = std::lower_bound(s.neurons.begin(), s.neurons.end(), shard.first);
-      for (; at != s.neurons.end() && *at - shard.first < shard.count; ++at) {
-        to[*at - shard.first] += value;
-      }
-    }
-  }
-}
-
-// The spikes that the caller listed for a step.
-void Network::list(Shard& shard, std::uint64_t step) {
-  const Population& p = populations_[shard.population];
-  const auto range = std::equal_range(p.listed_steps.begin(), p.listed_steps.end(), step);
-  for (auto at = range.first; at != range.second; ++at) {
-    const std::uint32_t neuron =
-        p.listed_neurons[static_cast<std::size_t>(at - p.listed_steps.begin())];
-    if (neuron - shard.first < shard.count) {
-      shard.spikes.push_back(neuron);
-    }
-  }
-}
-
-// Sends the spikes that the caller listed for step 0.
-void Network::begin() {
-  for (Shard& shard : shards_) {
-    if (populations_[shard.population].listed()) {
-      list(shard, 0);
-    }
-  }
-  collect();
-  for (Shard& shard : shards_) {
-    deliver(shard);
-  }
 }
 
 void Network::advance(Shard& shard) {
@@ -231,10 +202,11 @@ bool Network::advance_neurons(Shard& shard, const Population& p) {
   float* inputs[8];
   std::uint8_t input_strides[8];
   for (std::size_t k = 0; k < p.states.size(); ++k) {
-    states[k] = p.states[k].as<float>() + shard.first;
+    states[k] = p.states[k].as<float>() + (shard.first - p.first);
   }
   for (std::size_t k = 0; k < p.parameters.size(); ++k) {
-    parameters[k] = p.parameters[k].as<float>() + std::size_t{p.strides[k]} * shard.first;
+    parameters[k] =
+        p.parameters[k].as<float>() + std::size_t{p.strides[k]} * (shard.first - p.first);
   }
   for (std::size_t k = 0; k < shard.inputs.size(); ++k) {
     input_strides[k] = p.reached[k];
@@ -252,38 +224,6 @@ bool Network::advance_neurons(Shard& shard, const Population& p) {
                      step_,
                      shard.fired.data()};
   return p.model->advance(step);
-}
-
-// Lists the spikes of the step that every shard has just taken; one thread, while all others wait.
-bool Network::collect() {
-  for (Population& p : populations_) {
-    std::vector<std::uint32_t>& spikes = p.sent[step_ % p.sent.size()];
-    spikes.clear();
-    for (const std::size_t i : p.shards) {
-      spikes.insert(spikes.end(), shards_[i].spikes.begin(), shards_[i].spikes.end());
-    }
-    p.total += spikes.size();
-    if (p.recorded) {
-      p.recorded_steps.insert(p.recorded_steps.end(), spikes.size(), step_);
-      p.recorded_neurons.insert(p.recorded_neurons.end(), spikes.begin(), spikes.end());
-    }
-    for (Sample& s : p.samples) {
-      if (step_ != 0 && step_ % s.every == 0) {
-        s.steps.push_back(step_);
-        for (const std::uint32_t neuron : s.neurons) {
-          s.values.push_back(p.cells ? static_cast<float>(p.cells->read(s.state, neuron))
-                                     : p.states[s.state].as<float>()[neuron]);
-        }
-      }
-    }
-  }
-  for (Projection& p : projections_) {
-    if (p.reward && step_ > 0) {
-      p.sum = ((step_ - 1) % p.reward->every == 0 ? 0.0F : p.sum) + p.level;
-    }
-  }
-  return bad_.load(std::memory_order_relaxed) != ~0U ||
-         crowded_.load(std::memory_order_relaxed) != ~0U;
 }
 
 // Which shard of its population this is.
@@ -350,6 +290,13 @@ void Network::settle() {
 }
 
 void Network::deliver(Shard& shard) {
+  for (std::uint64_t now = delivered_to_ + 1; now <= heard_to_; ++now) {
+    deliver(shard, now);
+  }
+}
+
+// Delivers what is due at the end of step `now`; plastic synapses only when it is the last one.
+void Network::deliver(Shard& shard, std::uint64_t now) {
   for (const std::uint32_t i : incoming_[shard.population]) {
     Projection& p = projections_[i];
     if (p.learning) {
@@ -357,8 +304,8 @@ void Network::deliver(Shard& shard) {
       continue;
     }
     const std::uint64_t steps = populations_[shard.population].bits.steps();
-    for (std::uint32_t phase = 0; phase < p.phases && phase * steps <= step_; ++phase) {
-      deliver(shard, p, phase);
+    for (std::uint32_t phase = 0; phase < p.phases && phase * steps <= now; ++phase) {
+      deliver(shard, p, phase, now);
     }
     if (p.reward && step_ > 0 && step_ % p.reward->every == 0 && p.sum != 0.0F) {
       sweep(p, place(shard), p.sum);
@@ -379,17 +326,17 @@ void Network::adapt(Shard& shard, Projection& p) {
   }
 }
 
-void Network::deliver(Shard& shard, Projection& p, std::uint32_t phase) {
+void Network::deliver(Shard& shard, Projection& p, std::uint32_t phase, std::uint64_t step) {
   const Population& pre = populations_[p.pre];
   const Population& post = populations_[p.post];
-  const std::uint64_t sent = step_ - std::uint64_t{phase} * post.bits.steps();
+  const std::uint64_t sent = step - std::uint64_t{phase} * post.bits.steps();
   const std::vector<std::uint32_t>& spikes = pre.sent[sent % pre.sent.size()];
   if (spikes.empty()) {
     return;
   }
   const std::size_t k = place(shard);
   const Ring& ring = shard.rings[p.input];
-  const auto now = static_cast<std::uint32_t>(step_);
+  const auto now = static_cast<std::uint32_t>(step);
   Rows& rows = p.rows[k];
   if (p.stdp) {
     const Plastic fired{rows, spikes, post.bits, now, *p.stdp, p.history[k], p.sources[k]};
@@ -397,7 +344,7 @@ void Network::deliver(Shard& shard, Projection& p, std::uint32_t phase) {
                             : kernels_.deliver_plastic(fired, ring.at);
     return;
   }
-  Delivery delivery{rows, phase, spikes, nullptr, post.bits, step_, p.unit, p.shift};
+  Delivery delivery{rows, phase, spikes, nullptr, post.bits, step, p.unit, p.shift};
   if (p.short_term) {
     release(spikes, now, *p.short_term, p.sources[k], shard.shares);
     delivery.shares = shard.shares.data();

@@ -3,7 +3,9 @@
 // Every target belongs to a shard, every shard to a thread. In a step each thread advances the
 // neurons of its shards; then all meet, and the spikes of the step are listed; then each thread
 // adds the rows of these spikes to the inputs of its shards. A sum is always taken in the order of
-// projections, sources and rows, so it does not depend on how many threads there are.
+// projections, sources and rows, so it does not depend on how many threads there are, nor on how
+// many ranks: each of these owns a slice of every population and the synapses that end there, and
+// hears of all spikes.
 #pragma once
 
 #include <atomic>
@@ -14,6 +16,7 @@
 
 #include "../pool.hpp"
 #include "cables.hpp"
+#include "exchange.hpp"
 #include "learning.hpp"
 #include "neurons.hpp"
 #include "plasticity.hpp"
@@ -21,6 +24,9 @@
 #include "synapses.hpp"
 
 namespace sangbo::dynamics {
+
+// Neurons that share draws, so that stay together, and fewest cells of a shard.
+inline constexpr std::uint32_t kBlock = 64;
 
 // A part of a population: what one thread advances, and what fits its cache.
 struct Shard {
@@ -33,6 +39,8 @@ struct Shard {
   std::vector<std::uint16_t> fired;   // of this step
   std::vector<std::uint32_t> spikes;  // the same as a list
   std::vector<float> shares;          // of spikes that short-term plasticity weakens
+  std::vector<Buffer> drawn;          // what each stimulus brings, where drawn ahead
+  std::uint64_t drawn_step = ~0ULL;   // and the step in which
 };
 
 // What reaches every neuron of a population in every step.
@@ -63,6 +71,8 @@ struct Population {
   const Model* model;  // null where spikes are listed, and of cells
   std::unique_ptr<Cells> cells;
   std::uint32_t size;
+  std::uint32_t first;  // neuron of this rank
+  std::uint32_t own;    // neurons of this rank; states and parameters are theirs alone
   std::uint32_t padded;
   std::vector<Buffer> states;
   std::vector<Buffer> parameters;
@@ -74,6 +84,7 @@ struct Population {
   std::vector<std::size_t> shards;
   // Spikes of the last steps, ascending: those of step t at t modulo how many are kept.
   std::vector<std::vector<std::uint32_t>> sent;
+  std::uint32_t lag = 0;  // steps that the earliest spikes lie back that are still to be delivered
   std::uint64_t total = 0;
   bool recorded = false;
   std::vector<std::uint64_t> recorded_steps;
@@ -127,7 +138,7 @@ struct Synapse {
 
 class Network {
  public:
-  Network(std::uint64_t seed, unsigned threads, const std::string& isa);
+  Network(std::uint64_t seed, unsigned threads, const std::string& isa, Slice slice = {});
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
@@ -145,6 +156,9 @@ class Network {
   void stimulate(std::uint32_t population, Stimulus stimulus);
   void record(std::uint32_t population) { populations_[population].recorded = true; }
   void sample(std::uint32_t population, Sample sample);
+  // Spikes go to all ranks in blocks of steps. Where blocks are `early`, no synapse has a delay of
+  // fewer steps than two blocks, and a block is on its way while the next one is computed.
+  void exchange(std::unique_ptr<Exchange> exchange, std::uint32_t block, bool early);
   // Makes the synapses; nothing can be added after.
   void build();
 
@@ -187,6 +201,8 @@ class Network {
   void fill(std::uint32_t index);
   void share_out();
   void begin();
+  [[nodiscard]] std::uint32_t own_first(std::uint32_t size, std::uint32_t rank) const;
+  void slice(Population& population) const;
   void list(Shard& shard, std::uint64_t step);
   void advance(Shard& shard);
   bool advance_neurons(Shard& shard, const Population& population);
@@ -194,14 +210,24 @@ class Network {
   void remember(Shard& shard);
   void sweep(Projection& projection, std::size_t shard, float reward = 0);
   void deliver(Shard& shard);
-  void deliver(Shard& shard, Projection& projection, std::uint32_t phase);
+  void deliver(Shard& shard, std::uint64_t now);
+  void deliver(Shard& shard, Projection& projection, std::uint32_t phase, std::uint64_t now);
   void adapt(Shard& shard, Projection& projection);
   [[nodiscard]] std::size_t place(const Shard& shard) const;
-  bool collect();
+  bool collect(std::uint64_t end);
+  void post();
+  void sample();
+  void note(std::uint64_t step);
+  void send();
+  void receive(std::uint64_t first, std::uint64_t last);
+  [[nodiscard]] bool stopped() const;
+  void draw(Shard& shard) const;
   void stimulate_shard(const Population& population, const Shard& shard, std::size_t input,
                        float* to) const;
+  void stimulate_shard(const Stimulus& stimulus, const Shard& shard, float* to) const;
 
   std::uint64_t seed_;
+  Slice slice_;
   Pool pool_;
   const Kernels& kernels_;
   std::vector<Population> populations_;
@@ -212,6 +238,15 @@ class Network {
   Arena arena_;
   Buffer zeros_;
   std::uint64_t step_ = 0;
+  std::unique_ptr<Exchange> exchange_;
+  std::uint32_t block_ = 1;  // steps
+  bool early_ = false;
+  bool halted_ = false;                // a rank told that it cannot go on
+  std::vector<std::uint32_t> outbox_;  // spikes of this rank in the steps of a block so far
+  std::uint64_t sent_to_ = 0;          // the last step whose spikes are on their way
+  std::uint64_t heard_to_ = 0;         // the last one whose spikes of all ranks are here
+  std::uint64_t delivered_to_ = 0;
+  std::exception_ptr failed_;  // of the exchange
   std::uint32_t streams_ = 0;
   bool built_ = false;
   std::atomic<std::uint32_t> bad_{~0U};      // population that is no longer finite

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from sangbo.errors import SangboError
-from sangbo.progress import Progress
+from sangbo.progress import Progress, silent
 
 LARGEST_TEXT = 256 * 2**20
 
@@ -34,11 +34,15 @@ stdout = Console()
 
 
 @contextlib.contextmanager
-def progress_bars() -> Iterator[Progress]:
+def progress_bars(shown: bool = True) -> Iterator[Progress]:
     """A `Progress` on stderr: one bar per activity, or one line each where nobody watches.
 
-    What follows a comma in an activity is how it goes, and changes on the way.
+    What follows a comma in an activity is how it goes, and changes on the way. ``shown`` is False
+    where another process shows it.
     """
+    if not shown:
+        yield silent
+        return
     if not stderr.is_terminal:
         yield _Lines()
         return
@@ -49,15 +53,15 @@ def progress_bars() -> Iterator[Progress]:
         TimeElapsedColumn(),
     )
     with Bars(*columns, console=stderr, transient=True) as bars:
-        shown: dict[str, TaskID] = {}
+        tasks: dict[str, TaskID] = {}
 
         def report(activity: str, share: float) -> None:
             name = activity.partition(",")[0]
-            if name not in shown:
-                for task in shown.values():
+            if name not in tasks:
+                for task in tasks.values():
                     bars.update(task, visible=False)
-                shown[name] = bars.add_task(activity, total=1.0)
-            bars.update(shown[name], description=activity, completed=share, visible=True)
+                tasks[name] = bars.add_task(activity, total=1.0)
+            bars.update(tasks[name], description=activity, completed=share, visible=True)
 
         yield report
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sangbo.cli.output import JsonFlag, print_json, progress_bars
+from sangbo.cli.output import JsonFlag, print_json, progress_bars, stderr
 from sangbo.errors import SangboError
 
 if TYPE_CHECKING:
-    from sangbo.dynamics import Network
+    from sangbo.dynamics import Network, Run
+    from sangbo.dynamics.ranks import Ranks
+    from sangbo.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, help="Simulate networks of spiking neurons.")
 
@@ -22,6 +28,11 @@ Seed = Annotated[int, typer.Option(min=0, help="Of everything random.")]
 Threads = Annotated[int | None, typer.Option(help="Threads; all processors.")]
 Place = Annotated[bool, typer.Option("--place", help="Place on Loihi's cores; say what breaks.")]
 Record = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Record to Parquet files.")]
+Checkpoint = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Save there what the network is doing.")
+]
+Every = Annotated[float, typer.Option(min=0.1, help="Milliseconds between checkpoints.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")]
 Figure = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw what was learned.")]
 Report = Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write a report.")]
 
@@ -37,6 +48,9 @@ def random(
     threads: Threads = None,
     place: Place = False,
     record: Record = None,
+    checkpoint: Checkpoint = None,
+    every: Every = 1000.0,
+    resume: Resume = False,
     report: Report = None,
     json: JsonFlag = False,
 ) -> None:
@@ -46,7 +60,8 @@ def random(
     network = presets.random(
         neurons, synapses_per_neuron, rate, plastic=plastic, seed=seed, threads=threads
     )
-    _run("random", network, duration, place, record, report, json)
+    keep = _Keeping(record, checkpoint, every, resume)
+    _run("random", network, duration, place, keep, report, json)
 
 
 @app.command()
@@ -57,21 +72,18 @@ def microcircuit(
     threads: Threads = None,
     place: Place = False,
     record: Record = None,
+    checkpoint: Checkpoint = None,
+    every: Every = 1000.0,
+    resume: Resume = False,
     report: Report = None,
     json: JsonFlag = False,
 ) -> None:
     """The cortical microcircuit of Potjans and Diesmann, steps of 0.1 ms."""
     from sangbo.dynamics import presets
 
-    _run(
-        "microcircuit",
-        presets.microcircuit(scale, seed=seed, threads=threads),
-        duration,
-        place,
-        record,
-        report,
-        json,
-    )
+    network = presets.microcircuit(scale, seed=seed, threads=threads)
+    keep = _Keeping(record, checkpoint, every, resume)
+    _run("microcircuit", network, duration, place, keep, report, json)
 
 
 @app.command()
@@ -84,6 +96,9 @@ def loihi(
     threads: Threads = None,
     place: Place = False,
     record: Record = None,
+    checkpoint: Checkpoint = None,
+    every: Every = 1000.0,
+    resume: Resume = False,
     report: Report = None,
     json: JsonFlag = False,
 ) -> None:
@@ -91,7 +106,8 @@ def loihi(
     from sangbo.dynamics import presets
 
     network = presets.loihi(neurons, synapses_per_neuron, rate, seed=seed, threads=threads)
-    _run("loihi", network, duration, place, record, report, json)
+    keep = _Keeping(record, checkpoint, every, resume)
+    _run("loihi", network, duration, place, keep, report, json)
 
 
 @app.command()
@@ -209,28 +225,89 @@ def cable(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """What a run leaves on disk: a recording, and checkpoints every so many ms."""
+
+    record: Path | None
+    checkpoint: Path | None
+    every: float
+    resume: bool
+
+
+@contextlib.contextmanager
+def _ended_together(ranks: Ranks) -> Iterator[None]:
+    """Where one rank fails, end all: the others would wait for its spikes."""
+    try:
+        yield
+    except BaseException as error:
+        if ranks.size > 1:
+            print(f"sangbo: error: rank {ranks.rank}: {error}", file=sys.stderr, flush=True)
+            ranks.abort()
+        raise
+
+
+def _simulated(network: Network, duration: float, keep: _Keeping, progress: Progress) -> Run:
+    """Simulate up to ``duration`` ms, from checkpoint to checkpoint."""
+    from sangbo import dynamics
+    from sangbo.dynamics.checkpoint import LIST
+
+    where = keep.checkpoint
+    if keep.resume and where is None:
+        raise SangboError("expected --checkpoint FOLDER to go on from, found --resume alone")
+    if where is not None and keep.resume:
+        network.restore(where)
+    elif where is not None and (where / LIST).exists():
+        raise SangboError(f"expected --resume, or a folder without a checkpoint, found {where}")
+    recorder: dynamics.Recorder | None = None
+    if keep.record is not None and network.ranks.rank == 0:
+        after = network.time if keep.resume else None
+        recorder = dynamics.ParquetFolder(keep.record, after=after)
+    if where is not None and network.ranks.rank == 0:
+        where.mkdir(parents=True, exist_ok=True)
+        # Said now: where a rank dies, launchers end the others before they can say anything.
+        stderr.print(
+            f"checkpoints in {where}; if this run ends early, --resume goes on from there",
+            soft_wrap=True,
+        )
+    runs: list[Run] = []
+    try:
+        while not runs or duration - network.time > network.step / 2:
+            left = max(0.0, duration - network.time)
+            piece = left if where is None else min(keep.every, left)
+            runs.append(network.run(piece, recorder=recorder, progress=progress))
+            if where is not None:
+                network.save(where)
+    except SangboError as error:
+        if where is None or not (where / LIST).exists():
+            raise
+        raise SangboError(f"{error}; the last checkpoint is in {where}, --resume goes on") from None
+    return sum(runs[1:], runs[0])
+
+
 def _run(
     name: str,
     network: Network,
     duration: float,
     place: bool,
-    record: Path | None,
+    keep: _Keeping,
     report: Path | None,
     json: bool,
 ) -> None:
     from sangbo import dynamics
 
-    if record is not None and report is not None:
+    if keep.record is not None and report is not None:
         raise SangboError("expected --record or --report, found both: a report needs memory")
-    recorder = None if record is None else dynamics.ParquetFolder(record)
-    with progress_bars() as progress:
+    with _ended_together(network.ranks), progress_bars(network.ranks.rank == 0) as progress:
         progress("building", 0.0)
         network.build()
-        run = network.run(duration, recorder=recorder, progress=progress)
+        run = _simulated(network, duration, keep, progress)
         placement = None
         if place:
             progress("placing", 0.0)
             placement = dynamics.place(network)
+    if network.ranks.rank > 0:
+        return
     found = dynamics.document(network, run, placement)
     if report is not None:
         from sangbo.report.dynamics import simulation_page
@@ -246,6 +323,7 @@ def _run(
         f"{run.synaptic_events:,} synaptic events\n"
         f"measured: {run.seconds:.3f} s, real-time factor {run.real_time_factor:.3g}, "
         f"{run.events_per_second / 1e6:,.0f} million events/s on {run.threads} threads"
+        + (f" of each of {run.ranks} ranks, {run.waited:.3f} s of waiting" if run.ranks > 1 else "")
     )
     for entry in found["energy"]:
         typer.echo(f"modelled: {entry['chip']} {entry['total_pj'] / 1e9:.3g} mJ per second")

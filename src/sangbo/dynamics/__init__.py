@@ -31,6 +31,7 @@ from sangbo.dynamics.nir import Imported, from_nir, to_nir
 from sangbo.dynamics.parquet import ParquetFolder, read_recording
 from sangbo.dynamics.population import Population
 from sangbo.dynamics.projection import Projection
+from sangbo.dynamics.ranks import Alone, Ranks, World, default_ranks
 from sangbo.dynamics.receptors import (
     ConductanceAlpha,
     ConductanceExponential,
@@ -69,6 +70,7 @@ __all__ = [
     "AdEx",
     "AdaptiveLIF",
     "AllToAll",
+    "Alone",
     "ByDistance",
     "Cable",
     "Channel",
@@ -111,6 +113,7 @@ __all__ = [
     "PoissonSource",
     "Population",
     "Projection",
+    "Ranks",
     "Rate",
     "Reaction",
     "Recorder",
@@ -133,7 +136,9 @@ __all__ = [
     "TwoExponentialSite",
     "Uniform",
     "Vesicles",
+    "World",
     "cylinder",
+    "default_ranks",
     "document",
     "from_nir",
     "place",

@@ -47,7 +47,8 @@ def available_bytes() -> int:
 
 def check_memory(network: Network) -> None:
     """Raise `SimulationError` where the network does not fit."""
-    needed, available = needed_bytes(network), available_bytes()
+    ranks = network.ranks
+    needed, available = needed_bytes(network) * ranks.local // ranks.size, available_bytes()
     if needed > available:
         raise SimulationError(
             f"expected a network that fits into memory: it needs {needed / 2**30:.1f} GiB, found "

@@ -11,7 +11,7 @@ from sangbo import _dynamics
 from sangbo.dynamics.cables.cell import Cable
 from sangbo.dynamics.model import Model
 from sangbo.dynamics.sources import SpikeTimes
-from sangbo.dynamics.synapses import bounds, longest, make_plastic
+from sangbo.dynamics.synapses import LEARNING, bounds, longest, make_plastic, shortest
 from sangbo.dynamics.values import Normal, Uniform
 from sangbo.errors import SimulationError
 
@@ -32,6 +32,7 @@ class Kernel(NamedTuple):
 
 KERNELS = {m[0]: Kernel(*m[1:]) for m in _dynamics.models()}
 _LARGEST_MULTIPLE = 1 << 11
+_LONGEST_BLOCK = 256  # steps whose spikes ranks exchange at once
 _LISTED = Kernel([], [], [], False)
 
 
@@ -44,7 +45,8 @@ def kernel(model: Model | Cable | SpikeTimes) -> Kernel:
 
 def make(network: Network, isa: str) -> _dynamics.Network:
     """The engine's network, built."""
-    native = _dynamics.Network(network.seed, network.threads, isa)
+    ranks = network.ranks
+    native = _dynamics.Network(network.seed, network.threads, isa, ranks.rank, ranks.size)
     for population in network.populations:
         _make_population(native, population, network.step)
     for projection in network.projections:
@@ -52,13 +54,31 @@ def make(network: Network, isa: str) -> _dynamics.Network:
     for population, stimulus in network.stimuli:
         receptor = population.receptors.index(stimulus.receptor)
         stimulus.native(native, population.index, receptor, network.step)
-    for population in network.recorded:
+    for population in network.recorded if ranks.rank == 0 else []:
         native.record(population.index)
     for population, sampling in network.samplings:
         state = population.states.index(sampling.state)
-        native.sample(population.index, sampling.neurons, state, sampling.every)
+        first, end = native.own(population.index)
+        own = sampling.neurons[(sampling.neurons >= first) & (sampling.neurons < end)]
+        native.sample(population.index, own, state, sampling.every)
+    if ranks.size > 1:
+        block = exchanged(network)
+        native.exchange(ranks.send, ranks.receive, max(1, block), block > 0)
     native.build()
     return native
+
+
+def exchanged(network: Network) -> int:
+    """Steps in a block of spikes that is on its way to other ranks while the next is computed.
+
+    A spike of the first step of a block is heard of at the end of the next block, so a block is
+    half of the shortest delay. 0: there is no time for that, and spikes are waited for at the end
+    of every step; synapses that learn compare their times with those of their targets.
+    """
+    if any(isinstance(p.synapses, LEARNING) for p in network.projections):
+        return 0
+    delays = [shortest(p.synapses.delay, network.step) for p in network.projections]
+    return min([_LONGEST_BLOCK, *(delay // 2 for delay in delays)])
 
 
 def _make_population(native: _dynamics.Network, population: Population, step: float) -> None:
@@ -72,15 +92,17 @@ def _make_population(native: _dynamics.Network, population: Population, step: fl
     known = kernel(model)
     kind = np.int32 if known.integers else np.float32
     native.population(population.name, model.kernel, population.size)
+    own = slice(*native.own(population.index))
     given = model.parameters(step)
     if set(given) != set(known.parameters):
         raise SimulationError(f"expected parameters {known.parameters}, found {sorted(given)}")
     for index, name in enumerate(known.parameters):
         values = np.atleast_1d(np.asarray(given[name])).astype(kind)
+        values = values if values.size == 1 else values[own]
         native.set_parameter(population.index, index, values.view(np.float32))
     for name, value in model.states(step).items():
         values = np.broadcast_to(np.asarray(value), population.size).astype(kind)
-        native.set_state(population.index, known.states.index(name), values.view(np.float32))
+        native.set_state(population.index, known.states.index(name), values[own].view(np.float32))
 
 
 def _make_projection(native: _dynamics.Network, projection: Projection, network: Network) -> None:

@@ -20,6 +20,7 @@ from sangbo.dynamics.model import Model, resolved
 from sangbo.dynamics.native import make
 from sangbo.dynamics.population import Population
 from sangbo.dynamics.projection import Projection
+from sangbo.dynamics.ranks import Ranks, default_ranks, gathered, totals
 from sangbo.dynamics.recording import Memory, Recorder, Sampling
 from sangbo.dynamics.rules import Rule
 from sangbo.dynamics.run import Run
@@ -45,7 +46,10 @@ class Network:
 
     Time advances in steps of ``step`` ms. A spike of a step is sent at its end, and arrives at the
     end of the step that lies ``delay`` later. The same ``seed`` gives the same network and the same
-    spikes, whatever the number of threads and the instruction set.
+    spikes, whatever the number of ranks and threads and the instruction set.
+
+    Where several ranks simulate it, every one of them describes the same network and calls the same
+    methods; rank 0 alone records.
 
     >>> from sangbo import dynamics
     >>> network = dynamics.Network(step=0.1, seed=1)
@@ -62,8 +66,9 @@ class Network:
     Args:
         step: ms.
         seed: of everything random, 0 to 2⁶⁴ − 1.
-        threads: ``SANGBO_THREADS`` or all processors if None.
+        threads: of each rank; ``SANGBO_THREADS`` or all processors if None.
         isa: instruction set; the fastest if None. Results do not depend on it.
+        ranks: the processes that simulate it; all that ``mpiexec`` started if None.
     """
 
     def __init__(
@@ -73,13 +78,15 @@ class Network:
         seed: int = 0,
         threads: int | None = None,
         isa: str | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         if not 0 < step < math.inf:
             raise SimulationError(f"expected a step > 0 ms, found {step}")
         if not 0 <= seed < 2**64:
             raise SimulationError(f"expected a seed of 0 to 2⁶⁴ − 1, found {seed}")
         self.step, self.seed = float(step), int(seed)
-        self.threads = default_threads() if threads is None else threads
+        self.ranks = default_ranks() if ranks is None else ranks
+        self.threads = default_threads(self.ranks.local) if threads is None else threads
         if not 1 <= self.threads <= 1024:
             raise SimulationError(f"expected 1 to 1024 threads, found {self.threads}")
         self.populations: list[Population] = []
@@ -92,6 +99,7 @@ class Network:
         self._memory = Memory()
         self._steps = 0
         self._piece = 1  # steps at a time
+        self.synapses: list[int] = []
 
     # --- describing ---
 
@@ -244,6 +252,8 @@ class Network:
                 raise SimulationError("expected a population, found none")
             check_memory(self)
             self._native = make(self, self._isa)
+            own = [self._native.synapse_count(p.index) for p in self.projections]
+            self.synapses = totals(self.ranks, own)
         return self._native
 
     def run(
@@ -253,24 +263,26 @@ class Network:
 
         Args:
             duration: rounded to steps.
-            recorder: takes what is recorded; kept in memory if None.
+            recorder: takes what is recorded, of rank 0; kept in memory if None.
             progress: told how far it is, and the real-time factor.
 
         Raises:
-            SimulationError: a state is no longer finite. What was recorded until then is kept.
+            SimulationError: a state is no longer finite, or another rank is gone. What was recorded
+                until then is kept.
         """
         if not 0 <= duration < math.inf:
             raise SimulationError(f"expected a duration ≥ 0 ms, found {duration}")
         native = self.build()
-        to: Recorder = self._memory if recorder is None else recorder
+        to: Recorder = self._memory if recorder is None or self.ranks.rank > 0 else recorder
         to.begin(self.step, {p.name: p.size for p in self.recorded}, [s for _, s in self.samplings])
-        before = self._counts(native)
+        before, waited = self._counts(native), self.ranks.waited
         steps = round(duration / self.step)
         seconds, done = 0.0, 0
         try:
             self._hand_over(native, to)  # what an earlier run could not
             while done < steps:
-                piece = min(self._piece, steps - done)
+                said = self.ranks.all_of(np.array([self._piece]))
+                piece = min(int(said[0][0]), steps - done)
                 start = time.perf_counter()
                 try:
                     native.run(piece)
@@ -285,7 +297,8 @@ class Network:
                 self._piece = max(1, min(2 * piece, pace))
         finally:
             to.end()
-        return self._summed(self._steps - steps, before, self._counts(native), seconds)
+        waited = self.ranks.waited - waited
+        return self._summed(self._steps - steps, before, self._counts(native), seconds, waited)
 
     def save(self, path: str | Path) -> None:
         """Write what the network is in the middle of; see `sangbo.dynamics.checkpoint`."""
@@ -336,7 +349,7 @@ class Network:
     def _counts(self, native: _dynamics.Network) -> tuple[list[int], list[int]]:
         return (
             [native.spikes(p.index) for p in self.populations],
-            [native.events(p.index) for p in self.projections],
+            totals(self.ranks, [native.events(p.index) for p in self.projections]),
         )
 
     def _summed(
@@ -345,6 +358,7 @@ class Network:
         before: tuple[list[int], list[int]],
         after: tuple[list[int], list[int]],
         seconds: float,
+        waited: float,
     ) -> Run:
         """What happened between two counts; ``first`` is the step at which the run began."""
         spikes, events = (
@@ -366,6 +380,8 @@ class Network:
             ),
             population_spikes={p.name: n for p, n in zip(self.populations, spikes, strict=True)},
             start=first * self.step,
+            ranks=self.ranks.size,
+            waited=waited,
             threads=self.threads,
             recorded=self._memory,
         )
@@ -381,5 +397,8 @@ class Network:
             seen[population.index] = which + 1
             steps, values = native.take_samples(population.index, which)
             if steps.size:
+                values = values.reshape(steps.size, -1)
+                last = native.own(population.index)[1]
+                values = gathered(self.ranks, values, sampling.neurons, last)
                 values = values.view(np.int32) if population.integers else values
-                to.states(sampling, steps, values.reshape(steps.size, -1))
+                to.states(sampling, steps, values)

@@ -72,21 +72,26 @@ class ParquetFolder(Recorder):
     Args:
         path: a folder that is absent or empty.
         part_rows: rows to a part.
+        after: go on with the recording in ``path`` after this time, ms, at which a run ended; parts
+            of later times are removed, and anything else than a recording is left alone.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
         SimulationError: the folder is not empty, or cannot be made.
     """
 
-    def __init__(self, path: str | Path, *, part_rows: int = PART_ROWS) -> None:
+    def __init__(
+        self, path: str | Path, *, part_rows: int = PART_ROWS, after: float | None = None
+    ) -> None:
         need(EXTRA, "pyarrow")
         self.path, self._part_rows, self._step = Path(path), part_rows, 1.0
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if any(self.path.iterdir()):
+            if after is None and any(self.path.iterdir()):
                 raise SimulationError(f"expected {path} to be absent or empty, found files there")
         except OSError as error:
             raise SimulationError(f"expected to write {path}, found: {error.strerror}") from None
+        self._after = after
         self._streams: dict[tuple[str, ...], _Stream] = {}
         self._pool = ThreadPoolExecutor(1, "sangbo-recorder")
         self._writing: deque[_Part] = deque()
@@ -131,7 +136,8 @@ class ParquetFolder(Recorder):
             columns: tuple[str, ...] = ("time", "neuron")
             if state is not None:
                 folder, columns = folder / f"state={quote(state, safe='')}", (*columns, "value")
-            self._streams[key] = _Stream(folder, columns)
+            kept = 0 if self._after is None else _kept_parts(folder, self._after)
+            self._streams[key] = _Stream(folder, columns, parts=kept)
         return self._streams[key]
 
     def _add(self, stream: _Stream, rows: Rows) -> None:
@@ -197,6 +203,27 @@ class ParquetFolder(Recorder):
             f"expected to write to {self.path}, found: {reason}; everything before "
             f"{int(first) * self._step:g} ms is there"
         )
+
+
+def _kept_parts(folder: Path, after: float) -> int:
+    """How many parts there are once those that begin later than ``after`` ms are removed."""
+    from pyarrow import ArrowInvalid, parquet
+
+    kept = 0
+    for part in sorted(folder.glob("part-*.parquet")):
+        try:
+            times = parquet.read_table(part, columns=["time"])["time"].to_numpy()
+        except (OSError, KeyError, ArrowInvalid) as error:
+            raise SimulationError(f"expected a part of a recording in {part}: {error}") from None
+        if times.size and times[0] <= after < times[-1]:
+            raise SimulationError(
+                f"expected a part that ends by {after:g} ms in {part}, found {times[-1]:g} ms"
+            )
+        if times.size and times[0] > after:
+            part.unlink()
+        else:
+            kept += 1
+    return kept
 
 
 def read_recording(path: str | Path) -> Memory:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sangbo.dynamics.cables.cell import Cable
 from sangbo.dynamics.model import Model
 from sangbo.dynamics.native import kernel
+from sangbo.dynamics.ranks import joined
 from sangbo.dynamics.sources import SpikeTimes
 from sangbo.errors import SimulationError
 
@@ -55,12 +56,13 @@ class Population:
         return kernel(self.model).integers
 
     def state(self, name: str) -> NDArray[np.float32] | NDArray[np.int32]:
-        """State ``name`` of all neurons now, shape (size,)."""
+        """State ``name`` of all neurons now, shape (size,); all ranks must ask."""
         native = self.network.build()
         state = self._find("state", self.states, name)
         if isinstance(self.model, Cable):
-            return native.probe(self.index, state)
-        values = native.state(self.index, state)
+            own = native.probe(self.index, state)[slice(*native.own(self.index))]
+            return joined(self.network.ranks, own)
+        values = joined(self.network.ranks, native.state(self.index, state))
         return values.view(np.int32) if self.integers else values
 
     def fire(self, times: ArrayLike, neurons: ArrayLike) -> None:

@@ -42,16 +42,21 @@ class Projection:
 
     @property
     def size(self) -> int:
-        """Synapses made."""
-        return self.network.build().synapse_count(self.index)
+        """Synapses that there are."""
+        native = self.network.build()
+        if self.network.ranks.size == 1:
+            return native.synapse_count(self.index)
+        return self.network.synapses[self.index]
 
     @property
     def events(self) -> int:
-        """Synapses that spikes have crossed so far."""
+        """Synapses that spikes have crossed so far, on this rank."""
         return self.network.build().events(self.index)
 
     def connections(self) -> dict[str, NDArray[Any]]:
         """Every synapse: arrays ``source``, ``target``, ``weight``, ``delay`` (ms), by source.
+
+        Where several ranks simulate a network, those that end at this rank's neurons.
 
         Those of `LoihiLearning` have a ``tag`` too, those of `RewardSTDP` their ``eligibility``.
         """
@@ -89,6 +94,7 @@ class Projection:
 
         They take no more time; their memory comes back with the network's. A checkpoint knows.
         """
+        self._alone()
         strong = np.abs(self.connections()["weight"]) >= below
         kept = np.ones(self.size, bool) if self.kept is None else self.kept.copy()
         kept[kept] = strong
@@ -101,6 +107,7 @@ class Projection:
         Raises:
             SimulationError: it has another shape, or names a synapse that was removed before.
         """
+        self._alone()
         before = np.ones(self.size, bool) if self.kept is None else self.kept
         if kept.shape != before.shape or (kept & ~before).any():
             raise SimulationError(
@@ -109,6 +116,12 @@ class Projection:
             )
         self.network.build().keep(self.index, kept[before].view(np.uint8))
         self.kept = kept
+
+    def _alone(self) -> None:
+        if self.network.ranks.size > 1:
+            raise SimulationError(
+                f"expected one rank to remove synapses, found {self.network.ranks.size}"
+            )
 
     @property
     def made(self) -> int:

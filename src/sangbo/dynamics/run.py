@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sangbo.chips.placement import Placement
@@ -31,7 +31,10 @@ class Run:
             fires.
         population_spikes: spikes in this run by population.
         start: when it began, ms.
-        recorded: what was recorded, where nobody gave another recorder.
+        ranks: processes that simulated together.
+        waited: seconds of ``seconds`` that this rank waited for spikes of others.
+        threads: of each rank.
+        recorded: what rank 0 recorded, where nobody gave another recorder.
     """
 
     duration: float
@@ -44,8 +47,26 @@ class Run:
     plastic_updates: int
     population_spikes: dict[str, int]
     start: float
+    ranks: int
+    waited: float
     threads: int
     recorded: Memory
+
+    def __add__(self, later: Run) -> Run:
+        """Both of two runs of a network, one after the other."""
+        spikes = later.population_spikes
+        return replace(
+            later,
+            duration=self.duration + later.duration,
+            seconds=self.seconds + later.seconds,
+            spikes=self.spikes + later.spikes,
+            synaptic_events=self.synaptic_events + later.synaptic_events,
+            neuron_updates=self.neuron_updates + later.neuron_updates,
+            plastic_updates=self.plastic_updates + later.plastic_updates,
+            population_spikes={p: n + spikes[p] for p, n in self.population_spikes.items()},
+            start=self.start,
+            waited=self.waited + later.waited,
+        )
 
     @property
     def real_time_factor(self) -> float:
@@ -75,6 +96,8 @@ def document(network: Network, run: Run, placement: Placement | None = None) -> 
         "real_time_factor": run.real_time_factor,
         "plastic": any(plastic),
         "bytes_per_synapse": round(sum(n * b for n, b in storage) / max(run.synapses, 1), 2),
+        "ranks": run.ranks,
+        "waited": run.waited,
         "threads": run.threads,
         "energy": energy(run, placement=placement),
         **placed,

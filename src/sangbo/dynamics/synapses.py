@@ -261,6 +261,11 @@ def longest(delay: Drawn, step: float) -> int:
     return max(1, round(high / step))
 
 
+def shortest(delay: Drawn, step: float) -> int:
+    """The shortest delay in steps, one at least."""
+    return max(1, round(bounds("delay", delay)[0] / step))
+
+
 def bounds(name: str, value: Drawn) -> tuple[float, float]:
     """Least and greatest of what ``value`` may be; raises `SimulationError` unless finite."""
     if isinstance(value, Uniform | Normal):

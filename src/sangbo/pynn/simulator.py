@@ -101,7 +101,9 @@ class State(common.control.BaseState):
         """The network as described now."""
         if self.network is not None and not self.dirty:
             return self.network
-        network = dynamics.Network(step=self.dt, seed=self.seed, threads=self.threads)
+        network = dynamics.Network(
+            step=self.dt, seed=self.seed, threads=self.threads, ranks=dynamics.Alone()
+        )
         for population in self.populations:
             population.describe_to(network)
         for projection in self.projections:
