@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import families
 import networks
 import sangbo
 from sangbo import Settings
 from sangbo.convert import rounding
-from sangbo.convert.rounding import Factor, measured, second_order, shrunk
-from sangbo.convert.weights import four_bit, per_channel
-from sangbo.engines import Reference
+from sangbo.convert.rounding import Factor, Reader, measured, refine, second_order, shrunk
+from sangbo.convert.weights import four_bit, per_channel, quantise
+from sangbo.engines import Reading, Reference
 from sangbo.errors import ConversionError
-from sangbo.graph import Linear
+from sangbo.graph import Convolution, Graph, Linear
+from sangbo.progress import silent
 from sangbo.sources import Source
 from sangbo.tasks.language import Text
 from sangbo.verify import compare
@@ -104,3 +106,62 @@ def test_new_grids_are_rounded_to_second_order_unless_told_otherwise(bits: int) 
         for second in (True, False)
     ]
     assert found[0] < found[1]
+
+
+def convolutions(graph: Graph) -> list[Convolution]:
+    return [o for o in graph.operations if isinstance(o, Convolution)]
+
+
+def smooth(graph: Graph, count: int) -> list[Reading]:
+    """Pictures whose neighbours are alike, as in real ones."""
+    rng = np.random.default_rng(3)
+    (name,) = graph.inputs
+    pictures = rng.normal(size=(count, 4, *graph.values[name].inner())).astype(np.float32)
+    return [Reading({name: x.cumsum(axis=1).cumsum(axis=2).astype(np.float32)}) for x in pictures]
+
+
+@pytest.mark.parametrize("most", [rounding.MOST_PLACES, 7])
+def test_rows_that_a_convolution_reads_give_what_it_computes(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(rounding, "MOST_PLACES", most)
+    graph = families.cnn()
+    (reading,) = smooth(graph, 1)
+    names = [n for o in convolutions(graph) for n in (o.input, o.output)]
+    values = {**reading.inputs, **reading.run(Reference(graph), keep=names)}
+    assert {o.groups > 1 for o in convolutions(graph)} == {False, True}
+    for operation in convolutions(graph):
+        reader = Reader.of(operation, graph)
+        rows = reader.rows(values[operation.input])
+        weights = graph.tensors[operation.weight.values]
+        own = weights.reshape(operation.groups, -1, reader.inputs)
+        found = (rows @ own.transpose(0, 2, 1)).transpose(1, 0, 2).reshape(-1, len(weights))
+        y = values[operation.output] - graph.tensors[str(operation.bias)]
+        samples, channels = len(y), y.shape[-1]
+        places = len(found) // samples
+        step = max(1, y.size // channels // most)
+        expected = y.reshape(samples, -1, channels)[:, ::step]
+        assert places == expected.shape[1]
+        np.testing.assert_allclose(found.reshape(expected.shape), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_convolutions_lose_less_by_rounding_to_second_order() -> None:
+    graph = families.cnn()
+    readings = smooth(graph, 6)
+    names = list(dict.fromkeys(o.input for o in convolutions(graph)))
+    plain = quantise(graph, 8, {}, silent)
+    better = refine(graph, plain, frozenset(), readings, silent)
+    fresh = smooth(graph, 8)[6:]
+    lost = np.zeros(2)
+    for reading in fresh:
+        values = {**reading.inputs, **reading.run(Reference(graph), keep=names)}
+        for operation in convolutions(graph):
+            reader, name = Reader.of(operation, graph), operation.weight.values
+            rows = reader.rows(values[operation.input])
+            shape = (operation.groups, -1, reader.inputs)
+            for i, grid in enumerate((plain[name], better[name])):
+                error = (grid.reals() - graph.tensors[name]).reshape(shape)
+                wrong = np.square(rows @ error.transpose(0, 2, 1)).sum()
+                lost[i] += wrong / np.square(rows).sum()
+    assert lost[1] < 0.7 * lost[0]
+    assert all(np.array_equal(better[n].scale, plain[n].scale) for n in plain)

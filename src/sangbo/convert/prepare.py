@@ -26,14 +26,18 @@ from sangbo.convert.weights import kept, quantise, tables
 from sangbo.engines import Native, Reading, Reference, fastest
 from sangbo.engines.base import Real
 from sangbo.errors import ConversionError
-from sangbo.graph import Graph, Linear
+from sangbo.graph import Convolution, Graph, Linear
 from sangbo.progress import Progress, silent
 from sangbo.sources import Grid, Source
 from sangbo.tasks import Task, task_of
 from sangbo.tasks.task import kept_apart
 
 WEIGHING = 4
-"""How many times more readings weights on allotted steps are weighed by than thresholds are."""
+"""How many times more readings weights are weighed by than thresholds, where these are too few.
+
+Steps that are allotted follow them closely, and late layers of a convolutional network have more
+channels than some pictures have places.
+"""
 UNSEEN = 2
 """Readings kept from calibration: what the converted network loses is measured on them."""
 
@@ -98,7 +102,8 @@ def prepare(
         raise ConversionError(f"expected synaptic operations in {original.name}, found none")
     original.check_finite()
     chosen = isinstance(calibration, str) or calibration is None  # readings that are given stay
-    wider = WEIGHING if settings.allotted is not None and chosen else 1
+    many = settings.allotted is not None or _convolutional(original)
+    wider = WEIGHING if many and chosen else 1
     amount = replace(settings, sequences=wider * settings.sequences)
     weighing, unseen = calibrated(opened, amount, calibration, progress, task)
     readings = weighing[::wider]
@@ -120,13 +125,19 @@ def prepare(
     grids |= made
     held |= made.keys()
     if settings.second_order:
-        grids = refine(balanced, grids, held | tables(balanced), readings, progress)
+        grids = refine(balanced, grids, held | tables(balanced), weighing, progress)
     sites = find_sites(balanced, settings.levels, settings.cache_bits)
     code = codes.code(settings.code)
     candidates = measure(balanced, sites, readings, code, progress, task)
     return Prepared(
         settings, balanced, grids, remade, readings, unseen, candidates, prices(settings)
     )
+
+
+def _convolutional(graph: Graph) -> bool:
+    """Whether most weights are those of convolutions."""
+    kinds = [isinstance(o, Convolution) for o in graph.synaptic]
+    return 2 * sum(kinds) > len(kinds)
 
 
 def stored_size(grid: Grid, coded: bool) -> int:

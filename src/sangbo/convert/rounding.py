@@ -5,6 +5,8 @@ spread over the columns that are still free. With H = E[x·xᵀ] and U the upper
 H⁻¹, column i with error e gives W[:, j] −= e·U[i, j] / U[i, i], j > i. Columns go in the order of
 falling H[i, i].
 
+A convolution is such a matrix for each group of its channels, and x what an output sees.
+
 Two things keep H from saying what only the calibration text says. Every row x counts alike,
 x / ‖x‖: a few tokens with massive activations (Sun et al. 2024, arXiv 2402.17762) would otherwise
 be all of it. And what n rows say about how p channels go together is believed by n / (n + p): the
@@ -21,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sangbo.engines import Reading, Reference
-from sangbo.engines.base import Real
+from sangbo.engines.base import Array, Real
+from sangbo.engines.reference.convolution import columns, parts, sources
 from sangbo.errors import ConversionError
-from sangbo.graph import Graph, Linear
+from sangbo.graph import Convolution, Graph, Linear, Window
 from sangbo.progress import Progress
 from sangbo.sources import Grid
 
@@ -33,6 +36,8 @@ MOST_CHANNELS = 6144
 """Inputs of a weight beyond which it keeps its plain rounding: the factor takes their cube."""
 MOST_BYTES = 2**30
 """Memory of the sums of squares that are held at once; a larger network is read several times."""
+MOST_PLACES = 1024
+"""About how many outputs of a convolution are looked at in a reading."""
 _BLOCK = 32
 
 
@@ -47,50 +52,100 @@ def refine(
 
     Args:
         graph: the float graph.
-        grids: of the values tensors of its Linears.
-        fixed: names of tensors that stay: what a file held, and tables. Weights of convolutions
-            and cells stay too.
+        grids: of the values tensors of its Linears and convolutions.
+        fixed: names of tensors that stay: what a file held, and tables. Weights of cells stay too.
         readings: what to read.
         progress: told the share that is done.
     """
-    readers: dict[str, list[str]] = {}
+    readers: dict[Reader, list[str]] = {}
     for operation in graph.operations:
-        if not isinstance(operation, Linear) or operation.weight.values in fixed:
+        if not isinstance(operation, Linear | Convolution) or operation.weight.values in fixed:
             continue
-        if graph.values[operation.input].channels <= MOST_CHANNELS:
-            names = readers.setdefault(operation.input, [])
+        reader = Reader.of(operation, graph)
+        if reader.inputs <= MOST_CHANNELS:
+            names = readers.setdefault(reader, [])
             if operation.weight.values not in names:
                 names.append(operation.weight.values)
     refined = dict(grids)
-    for step, (value, squares) in enumerate(measured(graph, list(readers), readings)):
+    for step, (reader, squares) in enumerate(_squares(graph, list(readers), readings)):
         progress("rounding to second order", step / len(readers))
-        factor = Factor.of(shrunk(squares, round(float(squares.trace()))))
-        for name in readers[value]:
-            refined[name] = second_order(graph.tensors[name], grids[name], factor)
+        factors = [Factor.of(shrunk(own, round(float(own.trace())))) for own in squares]
+        for name in readers[reader]:
+            weights, grid = graph.tensors[name], grids[name]
+            some = np.array_split(np.arange(len(weights)), len(factors))  # rows of each group
+            rounded = [
+                second_order(weights[own], grid.take(own), factor).values
+                for own, factor in zip(some, factors, strict=True)
+            ]
+            refined[name] = replace(grid, values=np.concatenate(rounded))
     return refined
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """What weights read of a value: its rows, or what each output of a convolution sees of it.
+
+    Attributes:
+        value: the value.
+        inputs: numbers in a row.
+        groups: of channels that are read apart.
+        windows: of the axes of space; none for rows as they are.
+    """
+
+    value: str
+    inputs: int
+    groups: int = 1
+    windows: tuple[Window, ...] = ()
+
+    @classmethod
+    def of(cls, operation: Linear | Convolution, graph: Graph) -> Self:
+        """What ``operation`` reads."""
+        inputs = graph.tensors[operation.weight.values].shape[1]
+        if isinstance(operation, Linear):
+            return cls(operation.input, inputs)
+        sliding = operation.windows(graph.values[operation.input])
+        return cls(operation.input, inputs, operation.groups, sliding)
+
+    def rows(self, x: Array) -> Real:
+        """Some of what is read of ``x``: (groups, rows, inputs)."""
+        x = x.astype(np.float32, copy=False)
+        if not self.windows:
+            return x.reshape(1, -1, self.inputs)
+        seen = sources(self.windows)
+        places = len(seen) * len(x)
+        return parts(columns(x, seen[:: max(1, places // MOST_PLACES)]), self.groups)
 
 
 def measured(
     graph: Graph, wanted: Sequence[str], readings: Sequence[Reading]
 ) -> Iterator[tuple[str, Real]]:
     """Σ x·xᵀ / ‖x‖² of each wanted value over the rows of ``readings``, some values at a time."""
+    rows = [Reader(value, graph.values[value].channels) for value in wanted]
+    for reader, squares in _squares(graph, rows, readings):
+        yield reader.value, squares[0]
+
+
+def _squares(
+    graph: Graph, wanted: Sequence[Reader], readings: Sequence[Reading]
+) -> Iterator[tuple[Reader, Real]]:
+    """The same of what each reads, (groups, inputs, inputs)."""
     engine = Reference(graph)
     left = list(wanted)
     while left:
         taken = [left.pop(0)]
         size = 0
-        while left and size + 4 * graph.values[left[0]].channels ** 2 <= MOST_BYTES:
-            size += 4 * graph.values[left[0]].channels ** 2
+        while left and size + 4 * left[0].groups * left[0].inputs ** 2 <= MOST_BYTES:
+            size += 4 * left[0].groups * left[0].inputs ** 2
             taken.append(left.pop(0))
-        sums = {v: np.zeros((graph.values[v].channels,) * 2, np.float32) for v in taken}
+        sums = {r: np.zeros((r.groups, r.inputs, r.inputs), np.float32) for r in taken}
         for reading in readings:
-            found = reading.run(engine, keep=taken)
-            for value in taken:
-                x: Real = found[value].astype(np.float32, copy=False).reshape(-1, len(sums[value]))
-                power = np.einsum("rc,rc->r", x, x)
-                unit = x / np.sqrt(np.where(power > 0, power, np.float32(1)))[:, None]
-                sums[value] += unit.T @ unit
-        yield from ((value, sums.pop(value)) for value in taken)
+            found = {**reading.inputs, **reading.run(engine, keep=[r.value for r in taken])}
+            for reader in taken:
+                x = reader.rows(found[reader.value])
+                power = np.einsum("grc,grc->gr", x, x)
+                unit = x / np.sqrt(np.where(power > 0, power, np.float32(1)))[..., None]
+                sums[reader] += unit.transpose(0, 2, 1) @ unit
+        yield from ((reader, sums.pop(reader)) for reader in taken)
 
 
 def shrunk(squares: Real, rows: int) -> NDArray[np.float64]:

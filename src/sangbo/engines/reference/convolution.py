@@ -25,7 +25,7 @@ def _(operation: Convolution, state: State) -> Array:
     sliding = operation.windows(state.graph.values[operation.input])
     theta = np.float32(state.threshold(operation.input) or 0)
     for samples in blocks(x, sliding):
-        seen = columns(x[samples], sliding)
+        seen = columns(x[samples], sources(sliding))
         parted = parts(seen, operation.groups)
         if weight.bits == 32:
             own = state.tensor(weight.values).reshape(operation.groups, -1, parted.shape[-1])
@@ -61,13 +61,12 @@ def sources(sliding: tuple[Window, ...]) -> Array:
     return found
 
 
-def columns(x: Array, sliding: tuple[Window, ...]) -> Array:
-    """What each output sees, 0 where it sees nothing. (samples, *space, C) → (samples, P, taps, C).
+def columns(x: Array, seen: Array) -> Array:
+    """What outputs see, 0 where they see nothing. (samples, *space, C) → (samples, P, taps, C).
 
-    P and taps are those of all axes, taken as one.
+    ``seen`` (P, taps) are the `sources` of all or some of them.
     """
-    seen = sources(sliding)
-    flat = x.reshape(len(x), math.prod(w.size for w in sliding), x.shape[-1])
+    flat = x.reshape(len(x), math.prod(x.shape[1:-1]), x.shape[-1])
     found: Array = flat[:, np.maximum(seen, 0)]
     found[:, seen < 0] = 0
     return found
