@@ -31,7 +31,7 @@ from sangbo.progress import Progress, silent
 from sangbo.tasks import Task, task_of
 
 STEPS_PER_OCTAVE = 3
-COARSEST, FINEST = 2.0, 2.0**-9
+COARSEST, FINEST = 2.0, 2.0**-7
 """Candidate thresholds, as multiples of the mean magnitude of what the site carries."""
 UNHEARD = 2.0**-5
 """The threshold of a site that calibration never reaches, as a multiple of what others carry."""
