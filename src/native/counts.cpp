@@ -74,7 +74,7 @@ void Tally::add(const Kernels& kernels, const Level* levels, std::size_t count,
     waiting_ += kept;
     if (!blocks_.empty() && blocks_.back().times == times) {
       blocks_.back().count += kept;
-    } else {
+    } else if (kept > 0) {
       blocks_.push_back({kept, times});
     }
     levels += size;
