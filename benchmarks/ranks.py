@@ -152,11 +152,11 @@ def measure() -> None:
     if ranks.size == 1:
         found["fitted"] = [simulated(random(*each)) for each in FITTED]
         found["slices"] = slices()
-    else:
-        found["exchanges"] = exchanges(ranks)
     found["strong"] = simulated(random(*STRONG))
     found["weak"] = simulated(random(WEAK[0] * ranks.size, *WEAK[1:]))
     found["microcircuit"] = simulated(dynamics.presets.microcircuit(0.1, threads=1))
+    if ranks.size > 1:
+        found["exchanges"] = exchanges(ranks)  # last: room for the largest stays
     if ranks.rank == 0:
         print(json.dumps(found, indent=1))
 
