@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
+import sangbo
 from sangbo.convert.rewrite import complementary
 from sangbo.convert.sites import find_sites
 from sangbo.convert.weights import four_bit, per_channel
 from sangbo.graph import Attention, Graph, Linear, Neuron
-from sangbo.sources import Tokenizer
+from sangbo.sources import Source, Tokenizer
 from sangbo.sources.gpt2 import Gpt2Config
 from sangbo.sources.gpt2 import build as build_gpt2
 from sangbo.sources.llama import LlamaConfig
@@ -123,3 +125,10 @@ def with_levels(graph: Graph, highest: int) -> Graph:
         for o in graph.operations
     )
     return replace(graph, operations=operations)
+
+
+def written(folder: Path) -> Path:
+    """A LLaMA that reads letters, converted into ``folder`` by what it writes in little time."""
+    settings = sangbo.Settings(sequences=2, length=16)
+    sangbo.convert(Source(llama(), letters()), folder, settings)
+    return folder

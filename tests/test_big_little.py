@@ -19,7 +19,6 @@ from sangbo.distil.texts import listen
 from sangbo.engines import Native, Reference
 from sangbo.errors import SangboError
 from sangbo.progress import silent
-from sangbo.sources import Source
 from sangbo.tasks.speculate import Doubt
 
 ASKED = ["ABC", "ABABAB", "Q"]
@@ -27,10 +26,7 @@ ASKED = ["ABC", "ABABAB", "Q"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    settings = sangbo.Settings(sequences=2, length=16)
-    sangbo.convert(Source(networks.llama(), networks.letters()), folder, settings)
-    return folder
+    return networks.written(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="module")

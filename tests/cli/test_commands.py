@@ -14,15 +14,11 @@ import pytest
 
 import networks
 import sangbo
-from sangbo.sources import Source
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    settings = sangbo.Settings(sequences=2, length=16)
-    sangbo.convert(Source(networks.llama(), networks.letters()), folder, settings)
-    return folder
+    return networks.written(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def sangbo_command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,6 @@ import sangbo
 from sangbo.cli import app
 from sangbo.cli.early import parse_margins
 from sangbo.errors import SangboError
-from sangbo.sources import Source
 from sangbo.stopping import Margins
 from sangbo.waterfall import Costs, Step, Waterfall, of_folder
 from sangbo.waterfall.kept import FILE, Kept
@@ -23,10 +22,7 @@ CHIP = "c-transformer-28nm"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    settings = sangbo.Settings(sequences=2, length=16)
-    sangbo.convert(Source(networks.llama(), networks.letters()), folder, settings)
-    return folder
+    return networks.written(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def printed(*arguments: str) -> str:

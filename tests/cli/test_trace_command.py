@@ -17,7 +17,6 @@ import sangbo
 from sangbo.codes import CODES
 from sangbo.network import Network
 from sangbo.report.traces import headline, parts, rows
-from sangbo.sources import Source
 from sangbo.tracing import trace
 
 NAME = "layers.1.mlp.down"
@@ -25,10 +24,7 @@ NAME = "layers.1.mlp.down"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    settings = sangbo.Settings(sequences=2, length=16)
-    sangbo.convert(Source(networks.llama(), networks.letters()), folder, settings)
-    return folder
+    return networks.written(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture(scope="module")

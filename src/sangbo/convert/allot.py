@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from sangbo.compress.allotted import LARGEST_STEP, Allotted, steps
 from sangbo.convert.gradients import backward, inner
-from sangbo.convert.rounding import Factor, measured, shrunk
+from sangbo.convert.rounding import Factor, measured, rounded_columns, shrunk
 from sangbo.engines import Reading, Reference
 from sangbo.engines.base import Real
 from sangbo.errors import ConversionError
@@ -48,7 +48,6 @@ GRADIENTS = 4
 """Readings that gradients are taken of; one costs as much as several without."""
 HEADROOM = 1.02
 """How much larger a weight may get while errors of others are put right in it."""
-_BLOCK = 32
 Nats = NDArray[np.float64]
 
 
@@ -262,7 +261,7 @@ def allot(weights: Real, matrix: Matrix, multiplier: float) -> tuple[Grid, Allot
         matrix: what errors of it cost.
         multiplier: λ.
     """
-    outputs, inputs = weights.shape
+    inputs = weights.shape[1]
     wanted, columns = matrix.fineness
     largest = np.abs(weights).max(axis=1) * HEADROOM / LARGEST_STEP
     scale = np.where(largest > 0, largest, 1.0).astype(np.float16)
@@ -272,26 +271,17 @@ def allot(weights: Real, matrix: Matrix, multiplier: float) -> tuple[Grid, Allot
     factors = np.sqrt(12 * multiplier) * wanted * columns.max() / row
     factors = np.clip(np.rint(factors), 1, 255).astype(np.uint8)
     multiples = np.ascontiguousarray(steps(factors, column).T)
-    order, upper = matrix.factor.order, matrix.factor.upper
-    left = np.ascontiguousarray(weights[:, order].T)
-    levels = np.empty((inputs, outputs), np.int8)
-    for start in range(0, inputs, _BLOCK):
-        stop = min(start + _BLOCK, inputs)
-        block = left[start:stop]
-        errors = np.empty_like(block)
-        for i in range(stop - start):
-            at = start + i
-            whole = multiples[order[at]]
-            step = whole * row
-            most = LARGEST_STEP // whole
-            rounded = np.clip(np.rint(block[i] / step), -most.astype(np.float32), most)
-            levels[order[at]] = rounded
-            errors[i] = (block[i] - rounded * step) / upper[at, at]
-            block[i + 1 :] -= upper[at, at + 1 : stop, None] * errors[i]
-        left[stop:] -= upper[start:stop, stop:].T @ errors
-    values = np.ascontiguousarray((levels * multiples.astype(np.int8)).T)
-    kept = Allotted.of(np.ascontiguousarray(levels.T), factors, column)
-    return Grid(8, inputs, values, scale[:, None]), kept
+
+    def nearest(place: int, wanted: Real) -> tuple[Real, Real]:
+        whole = multiples[place]
+        step = whole * row
+        most = LARGEST_STEP // whole
+        rounded = np.clip(np.rint(wanted / step), -most.astype(np.float32), most)
+        return rounded, rounded * step
+
+    levels = rounded_columns(weights, matrix.factor, nearest)
+    values = levels * np.ascontiguousarray(multiples.T).astype(np.int8)
+    return Grid(8, inputs, values, scale[:, None]), Allotted.of(levels, factors, column)
 
 
 def allot_weights(

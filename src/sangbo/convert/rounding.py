@@ -15,7 +15,7 @@ correlations are shrunk by that much (as Ledoit and Wolf 2004 do).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -196,12 +196,36 @@ def second_order(weights: Real, grid: Grid, factor: Factor) -> Grid:
         grid: its scales, minima and bits; its integers are replaced.
         factor: of H, (inputs, inputs).
     """
-    outputs, inputs = weights.shape
     lowest, highest = (0, 15) if grid.bits == 4 else (-127, 127)
     scales = np.ascontiguousarray(grid.scale.astype(np.float32).T)
     minima = np.zeros_like(scales)
     if grid.minimum is not None:
         minima = np.ascontiguousarray(grid.minimum.astype(np.float32).T)
+
+    def nearest(column: int, wanted: Real) -> tuple[Real, Real]:
+        scale, minimum = scales[column // grid.group], minima[column // grid.group]
+        rounded = np.clip(np.rint((wanted - minimum) / scale), lowest, highest)
+        return rounded, rounded * scale + minimum
+
+    values = rounded_columns(weights, factor, nearest)
+    if grid.bits == 4:
+        low, high = values[:, 0::2].astype(np.uint8), values[:, 1::2].astype(np.uint8)
+        return replace(grid, values=low | (high << 4))
+    return replace(grid, values=values)
+
+
+def rounded_columns(
+    weights: Real, factor: Factor, nearest: Callable[[int, Real], tuple[Real, Real]]
+) -> NDArray[np.int8]:
+    """Integers of W, one column after the other, each error spread over those that are left.
+
+    Args:
+        weights: W, (outputs, inputs).
+        factor: of H, (inputs, inputs).
+        nearest: gives the integers of a column, and what they stand for, from its number and the
+            weights wanted there, (outputs,).
+    """
+    outputs, inputs = weights.shape
     order, upper = factor.order, factor.upper
     left = np.ascontiguousarray(weights[:, order].T)
     levels = np.empty((inputs, outputs), np.int8)
@@ -211,15 +235,8 @@ def second_order(weights: Real, grid: Grid, factor: Factor) -> Grid:
         errors = np.empty_like(block)
         for i in range(stop - start):
             at = start + i
-            group = order[at] // grid.group
-            scale, minimum = scales[group], minima[group]
-            rounded = np.clip(np.rint((block[i] - minimum) / scale), lowest, highest)
-            levels[order[at]] = rounded
-            errors[i] = (block[i] - (rounded * scale + minimum)) / upper[at, at]
+            levels[order[at]], reals = nearest(int(order[at]), block[i])
+            errors[i] = (block[i] - reals) / upper[at, at]
             block[i + 1 :] -= upper[at, at + 1 : stop, None] * errors[i]
         left[stop:] -= upper[start:stop, stop:].T @ errors
-    values = np.ascontiguousarray(levels.T)
-    if grid.bits == 4:
-        low, high = values[:, 0::2].astype(np.uint8), values[:, 1::2].astype(np.uint8)
-        return replace(grid, values=low | (high << 4))
-    return replace(grid, values=values)
+    return np.ascontiguousarray(levels.T)

@@ -23,10 +23,9 @@ def _(operation: Convolution, state: State) -> Array:
     kind = state.graph.values[operation.output]
     y = np.empty((len(x), *kind.inner()), np.float32)
     sliding = operation.windows(state.graph.values[operation.input])
-    theta = np.float32(state.threshold(operation.input) or 0)
+    seen, theta = sources(sliding), np.float32(state.threshold(operation.input) or 0)
     for samples in blocks(x, sliding):
-        seen = columns(x[samples], sources(sliding))
-        parted = parts(seen, operation.groups)
+        parted = parts(columns(x[samples], seen), operation.groups)
         if weight.bits == 32:
             own = state.tensor(weight.values).reshape(operation.groups, -1, parted.shape[-1])
             found: Real = (parted @ own.transpose(0, 2, 1)).transpose(1, 0, 2)

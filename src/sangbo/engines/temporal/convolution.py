@@ -23,8 +23,8 @@ def _(operation: Convolution, state: Firing) -> Array:
     levels, kind = state.values[operation.input], graph.values[operation.output]
     sliding = operation.windows(graph.values[operation.input])
     largest = largest_integer(weight)
-    check_accumulators(parts(columns(levels, sources(sliding)), operation.groups), largest)
     seen, samples = sources(sliding), len(levels)
+    check_accumulators(parts(columns(levels, seen), operation.groups), largest)
     rows = samples * len(seen)
     taps, outputs = seen.shape[1], kind.channels // operation.groups
 
