@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import gguf
@@ -86,7 +87,7 @@ def main() -> None:
     before = [text.run(Reference(source.graph))["logits"] for text in texts]
     ways = allotted(source, given.calibrate.read_text("utf-8"), given.bits or BITS)
     rows = []
-    for way, bits, made in [*ways] if given.only_allotted else [*ways, *others(source)]:
+    for way, bits, made in ways if given.only_allotted else chain(ways, others(source)):
         changed = replace(source.graph, tensors={**source.graph.tensors, **made})
         rows.append(read(way, bits, changed, texts, before))
         if not given.json:

@@ -15,7 +15,7 @@ from sangbo.big_little import compare, prompts
 from sangbo.cli import app
 from sangbo.distil import distil
 from sangbo.distil.little import fitted, little_graph, right, taught, vocabulary_of
-from sangbo.distil.texts import listen
+from sangbo.distil.texts import drawn, listen
 from sangbo.engines import Native, Reference
 from sangbo.errors import SangboError
 from sangbo.progress import silent
@@ -146,3 +146,12 @@ def test_tolerances_are_swept_by_a_command(folder: Path, tmp_path: Path) -> None
     for wrong in (["--tolerance", "x"], ["--tolerance", "-1"], ["--fallback", "2"]):
         assert CliRunner().invoke(app, [*asked, *wrong]).exit_code != 0
     assert CliRunner().invoke(app, [*asked[:-4], "--tolerance", "1"]).exit_code != 0
+
+
+def test_no_token_is_drawn_because_its_noise_is_zero() -> None:
+    generator = np.random.default_rng(0)
+    logits = np.zeros(49_152, np.float32)
+    with np.errstate(divide="raise"):
+        found = [drawn(logits, generator) for _ in range(500)]
+    assert len(set(found)) > 490
+    assert drawn(np.array([0, 60, 0], np.float32), generator) == 1

@@ -10,9 +10,14 @@ namespace sangbo {
 
 ValueId Program::reshape(std::string name, ValueId input, std::size_t each, std::size_t channels) {
   const Domain domain{values_[input].domain.axis, each};
-  const std::size_t stage = read({input}, false, domain);
+  const int given = values_[input].given;  // which has no gaps, so that rows are as long as we like
+  const std::size_t stage = given < 0 ? read({input}, false, domain) : 0;
   const ValueId id = write_rows(std::move(name), Kind::kReal, domain, channels, stage);
-  add_rows(stage, domain, make_reshape(id, input));
+  if (given < 0) {
+    add_rows(stage, domain, make_reshape(id, input));
+  } else {
+    add_rows(stage, domain, make_padding(id, static_cast<std::size_t>(given)));
+  }
   return id;
 }
 

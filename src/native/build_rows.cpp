@@ -17,7 +17,8 @@ ValueId Program::input(std::string name, Kind kind, Domain domain, std::size_t c
   const std::size_t place = new_place(channels * sizeof(float), domain);
   places_[place].external = externals_++;
   values_[id].by_rows = true;
-  add_rows(0, domain, make_padding(id, place));
+  values_[id].given = static_cast<int>(place);
+  values_[id].filled = false;
   return id;
 }
 

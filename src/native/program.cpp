@@ -53,7 +53,11 @@ std::size_t Program::read(const std::vector<ValueId>& inputs, bool row_wise, Dom
                           std::size_t at_least) {
   std::size_t stage = at_least;
   for (const ValueId input : inputs) {
-    const Value& value = values_[input];
+    Value& value = values_[input];
+    if (!value.filled) {  // the first to read it wants its rows padded
+      value.filled = true;
+      add_rows(0, value.domain, make_padding(input, static_cast<std::size_t>(value.given)));
+    }
     const bool given =
         value.place >= 0 && places_[static_cast<std::size_t>(value.place)].external >= 0;
     const bool follows = row_wise && value.by_rows && value.domain == domain;

@@ -101,6 +101,8 @@ struct Value {
   bool by_rows = false;      // whether a row operation writes it
   std::int32_t largest = 0;  // declared bound on |level|
   int place = -1;            // reals, indices, or levels as int32 where something reads them so
+  int given = -1;            // the caller's memory, without gaps between rows, if not `place`
+  bool filled = true;        // whether something writes `place`
   std::size_t tally = 0;     // the first of its tallies, and
   std::size_t tallies = 1;   // how many they are
   std::size_t total = 0;     // number of the sum that its operation counts into, if any

@@ -21,7 +21,8 @@ from sangbo.waterfall import Costs, Step, Waterfall, waterfall
 from sangbo.waterfall.dense import int8
 
 KEYS = {
-    "name", "compute_relative", "external_memory_relative", "total_pj_per_token",
+    "name", "compute_relative", "external_memory_relative", "external_bytes_relative",
+    "total_pj_per_token",
     "perplexity_relative_change", "decode_tokens_per_second",
 }  # fmt: skip
 CHIP = "c-transformer-28nm"
@@ -36,7 +37,7 @@ def test_costs_are_split_by_where_they_arise() -> None:
 
 def found(**changes: Any) -> Waterfall:
     dense = Step("dense int8", Costs(10.0, 100.0, 5.0))
-    costs = Costs(4.0, 50.0, 5.0)
+    costs = Costs(4.0, 40.0, 5.0, decoding=10.0)
     evidence = {"exact_speculation": {"compared": 3, "different": 0, "additions_saved": 0.5}}
     last = Step("half", costs, 0.01, 7.0, evidence, ("A note.",))
     fields: dict[str, Any] = {"network": "n", "chip": CHIP, "tokens": 9, "steps": [dense, last]}
@@ -53,6 +54,7 @@ def test_json_has_the_shape_that_scripts_rely_on() -> None:
     first, last = document["steps"]
     assert (first["compute_relative"], first["external_memory_relative"]) == (1.0, 1.0)
     assert (last["compute_relative"], last["external_memory_relative"]) == (0.4, 0.5)
+    assert last["external_bytes_relative"] == 0.4
     assert last["total_pj_per_token"] == 59.0
 
 

@@ -25,6 +25,14 @@ inline Ints bits_of(Floats v) {
 inline Floats all(float x) { return x - Floats{}; }
 inline Ints all(std::int32_t x) { return x - Ints{}; }
 
+inline Ints lanes() {
+  Ints number{};
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    number[i] = static_cast<std::int32_t>(i);
+  }
+  return number;
+}
+
 // Largest integer ≤ x for |x| < 2³¹.
 inline Ints floor_of(Floats x) {
   const Ints cut = __builtin_convertvector(x, Ints);
@@ -210,8 +218,7 @@ bool settle(const float* x, const float* inverse, bool gains, std::int32_t lowes
   const auto high = static_cast<float>(highest);
   const Ints infinite = all(0x7f800000);
   Ints bad{};
-  const auto one = [&](const float* from, std::size_t i) {
-    const Floats v = load(from);
+  const auto one = [&](std::size_t i, Floats v) {
     const Floats gain = gains ? load(inverse + i) : all(*inverse);
     bad |= (bits_of(v) & infinite) == infinite;
     return floor_of(clamp(v * gain + all(0.5F), low, high));
@@ -219,17 +226,11 @@ bool settle(const float* x, const float* inverse, bool gains, std::int32_t lowes
   const std::size_t whole = count / kLanes * kLanes;
   std::size_t i = 0;
   for (; i < whole; i += kLanes) {
-    store(levels + i, one(x + i, i));
+    store(levels + i, one(i, load(x + i)));
   }
-  if (i < count) {
-    float rest[kLanes] = {};
-    for (std::size_t j = i; j < count; ++j) {
-      rest[j - i] = x[j];
-    }
-    store(levels + i, one(rest, i));
-    for (std::size_t j = count; j < i + kLanes; ++j) {
-      levels[j] = 0;
-    }
+  if (i < count) {  // nobody says what pads hold
+    const Ints used = lanes() < all(static_cast<std::int32_t>(count - i));
+    store(levels + i, one(i, used ? load(x + i) : Floats{}) & used);
     i += kLanes;
   }
   for (; i % 16 != 0; ++i) {

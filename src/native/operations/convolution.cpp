@@ -145,8 +145,10 @@ class Convolution final : public RowOperation {
     if (plan_.form == LevelForm::kEncoded) {
       const Encoding& e = run.program().value(input_).encodings[plan_.encoding];
       task.levels = encoded.levels(run.low_bits(e));
+      const Given given{e.layout, run.levels(e), run.at<std::int64_t>(e.magnitudes, 0),
+                        run.kernels().planes};
       for (std::size_t i = 0; i < count; ++i) {
-        check(run, join(run, e, part, first + rows[i], encoded.row(i)), part);
+        check(run, join(given, part, first + rows[i], encoded.row(i)), part);
       }
     } else {
       auto* levels = memory.take<std::int32_t>(inputs);
@@ -208,15 +210,36 @@ class Convolution final : public RowOperation {
     }
   }
 
+  // All encoded rows of the input; none of them is of this stage.
+  struct Given {
+    const Layout& layout;
+    LevelRows rows;
+    const std::int64_t* magnitudes;
+    bool planes;
+  };
+
+  // A tap has few bytes, a multiple of 8: too few to call somebody for.
+  static void copy(const std::int8_t* from, std::size_t bytes, std::int8_t* to) {
+    std::size_t i = 0;
+    for (; i + 16 <= bytes; i += 16) {
+      __builtin_memcpy(to + i, from + i, 16);
+    }
+    for (; i < bytes; i += 8) {
+      __builtin_memcpy(to + i, from + i, 8);
+    }
+  }
+
   // Puts the encoded rows that an output sees side by side; returns Σ |n|.
-  std::int64_t join(Run& run, const Encoding& e, const ConvolutionPart& part, std::size_t row,
+  std::int64_t join(const Given& given, const ConvolutionPart& part, std::size_t row,
                     const EncodedRow& to) const {
-    const std::size_t channels = e.layout.padded();
-    const bool wide = run.low_bits(e) == kWide;
-    const bool planes = wide && run.kernels().planes;
+    const LevelRows& rows = given.rows;
+    const std::size_t channels = given.layout.padded();
+    const bool wide = rows.low_bits == kWide;
+    const bool planes = wide && given.planes;
     const std::size_t bytes = wide && !planes ? 2 * channels : channels;
     const std::size_t to_high = part.layout.padded();
-    const std::size_t parts = e.layout.groups;
+    const std::size_t parts = given.layout.groups;
+    const bool together = part.layout.groups == 1;
     std::fill_n(to.sums, part.layout.groups, 0);
     if (planes) {
       std::memset(to.low + 2 * to_high, 0, low_bytes(to_high) - 2 * to_high);
@@ -226,21 +249,25 @@ class Convolution final : public RowOperation {
     each_tap(
         part, row,
         [&](std::size_t k, std::size_t from) {
-          const EncodedRow source = run.encoded(e, from);
-          std::memcpy(to.low + k * bytes, source.low, bytes);
+          const std::int8_t* low = rows.low + from * rows.low_stride;
+          copy(low, bytes, to.low + k * bytes);
           if (planes) {
-            std::memcpy(to.low + to_high + k * bytes, source.low + channels, bytes);
-            join_marks(source.low + 2 * channels, channels / 4, to.low + 2 * to_high, k);
+            copy(low + channels, bytes, to.low + to_high + k * bytes);
+            join_marks(low + 2 * channels, channels / 4, to.low + 2 * to_high, k);
           }
-          for (std::uint32_t x = 0; x < *source.extra_count; ++x) {
+          const Extra* more = rows.extras + from * rows.extras_stride;
+          for (std::uint32_t x = 0; x < rows.extra_counts[from]; ++x) {
             Extra& extra = to.extras[extras++];
-            extra = source.extras[x];
+            extra = more[x];
             extra.place = static_cast<std::uint32_t>(extra.place + k * channels / 4) & 0xffffffU;
           }
+          const std::int32_t* sums = rows.sums + from * rows.sums_stride;
           for (std::size_t p = 0; p < parts; ++p) {
-            to.sums[(k * parts + p) * e.layout.group / part.layout.group] += source.sums[p];
+            const std::size_t at =
+                together ? 0 : (k * parts + p) * given.layout.group / part.layout.group;
+            to.sums[at] += sums[p];
           }
-          magnitude += *run.at<std::int64_t>(e.magnitudes, from);
+          magnitude += given.magnitudes[from];
         },
         [&](std::size_t k) {
           std::memset(to.low + k * bytes, 0, bytes);

@@ -21,28 +21,34 @@ class Neuron final : public RowOperation {
   void rows(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
     const Value& value = run.program().value(output_);
     const std::size_t width = value.padded();
-    const std::size_t widest = longest_encoding(value);
+    // Short rows without gaps are one long row to whoever treats all channels alike.
+    const bool gapless = value.channels == width;
+    const std::size_t most =
+        gapless && !gains_ ? std::clamp<std::size_t>(kAtOnce / width, 1, last - first) : 1;
     auto* scratch = reinterpret_cast<std::int32_t*>(
-        run.scratch(thread, (width + widest) * sizeof(std::int32_t)));
+        run.scratch(thread, (most * width + longest_encoding(value)) * sizeof(std::int32_t)));
     const bool counted = run.tally(thread, output_) != nullptr;
-    for (std::size_t row = first; row < last; ++row) {
+    for (std::size_t row = first; row < last; row += most) {
+      const std::size_t end = std::min(row + most, last);
       std::int32_t* levels = value.place >= 0 ? run.plain_levels(output_, row) : scratch;
-      Tally* tally = counted ? run.tally(thread, output_, class_of(value, row)) : nullptr;
-      if (tally != nullptr) {
-        tally->expect(value.channels);
+      if (counted && value.classes.empty()) {
+        run.tally(thread, output_)->expect((end - row) * value.channels);
       }
       if (!run.kernels().settle(run.reals(input_, row), inverse_.data(), gains_, lowest_, highest_,
-                                value.channels, levels)) {
+                                (end - row - 1) * width + value.channels, levels)) {
         run.fail(Fault::kNotFinite, output_);
-        std::fill_n(levels, width, 0);
+        std::fill_n(levels, (end - row) * width, 0);
       }
-      if (tally != nullptr) {
-        tally->add(run.kernels(), levels, value.channels);
+      if (counted) {
+        count(run, thread, value, row, end, levels);
       }
-      for (const Encoding& e : value.encodings) {
-        *run.at<std::int64_t>(e.magnitudes, row) =
-            encode(run.kernels(), e.layout, run.low_bits(e), run.program().digits(e.digits),
-                   run.samples(row), levels, scratch + width, run.encoded(e, row));
+      for (std::size_t r = row; r < end; ++r) {
+        for (const Encoding& e : value.encodings) {
+          *run.at<std::int64_t>(e.magnitudes, r) =
+              encode(run.kernels(), e.layout, run.low_bits(e), run.program().digits(e.digits),
+                     run.samples(r), levels + (r - row) * width, scratch + most * width,
+                     run.encoded(e, r));
+        }
       }
     }
     if (counted && last - first >= kManyRows) {
@@ -54,9 +60,20 @@ class Neuron final : public RowOperation {
 
  private:
   static constexpr std::size_t kManyRows = 8;
+  static constexpr std::size_t kAtOnce = 1024;  // levels that the nearest cache holds
 
-  static std::size_t class_of(const Value& value, std::size_t row) {
-    return value.classes.empty() ? 0 : value.classes[row % value.domain.each];
+  // Counts the levels of rows `first` to `last`; several rows have no gaps.
+  void count(Run& run, unsigned thread, const Value& value, std::size_t first, std::size_t last,
+             const std::int32_t* levels) const {
+    if (value.classes.empty()) {
+      run.tally(thread, output_)->add(run.kernels(), levels, (last - first) * value.channels);
+      return;
+    }
+    for (std::size_t row = first; row < last; ++row) {
+      const std::size_t which = value.classes[row % value.domain.each];
+      run.tally(thread, output_, which)
+          ->add(run.kernels(), levels + (row - first) * value.channels, value.channels);
+    }
   }
 
   static std::size_t longest_encoding(const Value& value) {

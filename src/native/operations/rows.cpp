@@ -119,8 +119,18 @@ class Padding final : public RowOperation {
 
   void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
     const Value& value = run.program().value(output_);
+    const float* x = run.at<float>(place_, 0) + first * value.channels;
+    float* y = run.reals(output_, first);
+    if (value.channels == 1) {  // pixels: too small to call memcpy for
+      for (std::size_t row = first; row < last; ++row, y += value.padded()) {
+        *y = *x++;
+      }
+      return;
+    }
     for (std::size_t row = first; row < last; ++row) {
-      std::copy_n(run.at<float>(place_, row), value.channels, run.reals(output_, row));
+      std::copy_n(x, value.channels, y);
+      x += value.channels;
+      y += value.padded();
     }
   }
 

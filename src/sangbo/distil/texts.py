@@ -61,10 +61,7 @@ class _Talk:
             self.pending = [token]
             over = token in ends
         else:
-            shifted = logits[-1] - np.log(
-                generator.standard_exponential(logits.shape[-1], np.float32)
-            )
-            token = int(shifted.argmax())
+            token = drawn(logits[-1], generator)
             self._drawn += 1
             self._replying = token in ends or self._drawn == LONGEST_QUESTION
             self.pending = self._reply if self._replying else [token]
@@ -76,6 +73,14 @@ class _Talk:
     def heard(self) -> Heard:
         """What was read so far."""
         return Heard(*map(np.concatenate, zip(*self._rows, strict=True)))
+
+
+def drawn(logits: Array, generator: np.random.Generator) -> int:
+    """A token of the softmax of ``logits``, (tokens,), by Gumbel's trick.
+
+    The noise is float64: of float32 numbers one in 2²³ is 0, whose token would win whatever it is.
+    """
+    return int((logits - np.log(generator.standard_exponential(logits.shape[-1]))).argmax())
 
 
 def listen(network: Network, tokens: int, seed: int, progress: Progress) -> list[Heard]:

@@ -12,7 +12,7 @@ from sangbo.report.page import Page
 from sangbo.waterfall import Waterfall
 from sangbo.waterfall.published import PUBLISHED, SCALING
 
-_HEAD = ("step", "compute", "external memory", "per token", "perplexity", "tokens/s")
+_HEAD = ("step", "compute", "external memory", "bytes", "per token", "perplexity", "tokens/s")
 _PARTS = {"compute": "#e76f51", "on-chip memory": "#2a9d8f", "external memory": "#264653"}
 _LETTERS = {"compute": "a", "on-chip memory": "▒", "external memory": "█"}
 _WIDTH = 40
@@ -30,7 +30,8 @@ def waterfall_table(found: Waterfall) -> Table:
         table.add_row(*row)
     table.add_section()
     for claim in PUBLISHED:
-        table.add_row(claim.source, claim.compute, claim.external, claim.token, "", "", style="dim")
+        row = (claim.source, claim.compute, claim.external, "", claim.token, "", "")
+        table.add_row(*row, style="dim")
     return table
 
 
@@ -131,6 +132,7 @@ def _rows(found: Waterfall) -> list[tuple[str, ...]]:
                 step.name,
                 f"{values['compute_relative']:.3f}×",
                 f"{values['external_memory_relative']:.3f}×",
+                f"{values['external_bytes_relative']:.3f}×",
                 format_energy(step.costs.total),
                 "–" if change is None else f"{change:+.2%}",
                 "–" if speed is None else f"{speed:.0f}",

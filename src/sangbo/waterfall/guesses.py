@@ -70,11 +70,14 @@ def big_and_little(subject: Subject, before: Step) -> Step | None:
         return compare(network, guesses, progress=subject.progress).to_dict()
 
     found = subject.kept.get(f"guesses by {guesses}", measure)
-    external = before.costs.external * found["weight_bytes_relative"]
+    share = found["weight_bytes_relative"]
+    costs = replace(
+        before.costs, reading=before.costs.reading * share, decoding=before.costs.decoding * share
+    )
     return replace(
         before,
         name=f"guesses by {guesses}",
-        costs=replace(before.costs, external=external),
+        costs=costs,
         tokens_per_second=found["tokens_per_second"]["guessed"],
         evidence={"lossless_big_little": found},
         notes=("external memory is taken to fall as the weights that are read for a token",),

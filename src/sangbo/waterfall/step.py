@@ -31,24 +31,31 @@ class Costs:
 
     Attributes:
         compute: all events: products, additions, rescales, neurons.
-        external: memory outside the chip, and what it takes to decode what was read there.
+        reading: memory outside the chip.
         on_chip: memory on the chip.
+        decoding: what it takes to decode what was read outside.
     """
 
     compute: float
-    external: float
+    reading: float
     on_chip: float
+    decoding: float = 0.0
 
     @classmethod
     def of(cls, energy: Energy, chip: Chip) -> Costs:
         """The costs of a priced scheme."""
         outside = {level.name for level in chip.memory if level.kind == "external"}
-        external = sum(e for name, e in energy.levels.items() if name in outside)
-        return cls(energy.compute, external, energy.memory - external)
+        reading = sum(e for name, e in energy.levels.items() if name in outside)
+        return cls(energy.compute, reading, energy.memory - reading)
+
+    @property
+    def external(self) -> float:
+        """Memory outside the chip, with decoding."""
+        return self.reading + self.decoding
 
     @property
     def total(self) -> float:
-        """All three."""
+        """All of it."""
         return self.compute + self.external + self.on_chip
 
 
@@ -75,11 +82,12 @@ class Step:
     notes: tuple[str, ...] = ()
 
     def to_dict(self, dense: Costs) -> dict[str, Any]:
-        """One entry of ``steps``; energies beside those of dense int8."""
+        """One entry of ``steps``; energies and bytes beside those of dense int8."""
         return {
             "name": self.name,
             "compute_relative": self.costs.compute / dense.compute,
             "external_memory_relative": self.costs.external / dense.external,
+            "external_bytes_relative": self.costs.reading / dense.reading,
             "total_pj_per_token": self.costs.total,
             "perplexity_relative_change": self.perplexity_change,
             "decode_tokens_per_second": self.tokens_per_second,

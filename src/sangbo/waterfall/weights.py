@@ -55,11 +55,11 @@ def coded_weights(subject: Subject, before: Step) -> Step | None:
     compressed = subject.network.compressed
     if not any(isinstance(c, Coded) for c in compressed.values()):
         return None
-    external = _costs(subject, compressed).external
+    found = _costs(subject, compressed)
     return replace(
         before,
         name="coded weights",
-        costs=replace(before.costs, external=external),
+        costs=replace(before.costs, reading=found.reading, decoding=found.decoding),
         evidence={},
         notes=(),
     )
@@ -91,8 +91,7 @@ def _costs(subject: Subject, compressed: Mapping[str, Compressed]) -> Costs:
         return Costs(0.0, 0.0, 0.0)
     used = {n for o in network.graph.synaptic for w in o.weights() for n in w.tensors()}
     decoding = sum(_decoding(c, chip) for name, c in compressed.items() if name in used)
-    costs = Costs.of(plain, chip)
-    return replace(costs, external=Costs.of(read, chip).external + decoding)
+    return replace(Costs.of(plain, chip), reading=Costs.of(read, chip).reading, decoding=decoding)
 
 
 def _decoding(compressed: Compressed, chip: Chip) -> float:

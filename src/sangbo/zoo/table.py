@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -32,6 +32,9 @@ CHIP = "c-transformer-28nm"
 CHIPS = (CHIP, "horowitz-45nm", "jouppi-7nm")
 """That every row is priced on."""
 TIMES = 5
+"""Turns of both engines, …"""
+LEAST_SECONDS = 0.1
+"""… each of so many calls that PyTorch takes this long."""
 FRESH_SEED = 7
 """Of the reading that engines are timed on."""
 
@@ -138,8 +141,9 @@ def relative_speed(
 ) -> float | None:
     """Throughput of the converted network over PyTorch's in float32, on one reading.
 
-    Both run in turn, on the engine's threads; the median of `TIMES` ratios, the first dropped.
-    None where PyTorch is not installed.
+    Both run in turn, on the engine's threads, often enough for a clock to tell; every level is
+    counted, into one ledger. The median of `TIMES` ratios, a warm-up dropped. None where PyTorch is
+    not installed.
     """
     try:
         need("torch", "torch")
@@ -153,17 +157,33 @@ def relative_speed(
     module = to_torch(source.graph)
     given = [torch.from_numpy(reading.inputs[n]) for n in source.graph.inputs]
     engine = network.engine
+    ledger = engine.ledger()
     torch.set_num_threads(getattr(engine, "threads", 1))
-    ratios = []
-    for turn in range(TIMES + 1):
-        progress("timing", turn / (TIMES + 1))
-        start = time.perf_counter()
-        reading.run(engine, ledger=engine.ledger())
-        middle = time.perf_counter()
+
+    def theirs() -> None:
         with torch.inference_mode():
             module(*given)
-        ratios.append((time.perf_counter() - middle) / (middle - start))
-    return median(ratios[1:])
+
+    def ours() -> None:
+        reading.run(engine, ledger=ledger)
+
+    calls, ratios = 1, []
+    while _seconds(theirs, calls) < LEAST_SECONDS:  # which warms it up
+        calls *= 2
+    _seconds(ours, calls)
+    for turn in range(TIMES):
+        progress("timing", turn / TIMES)
+        taken = _seconds(ours, calls)
+        ratios.append(_seconds(theirs, calls) / taken)
+    return median(ratios)
+
+
+def _seconds(work: Callable[[], None], calls: int) -> float:
+    """What so many calls take."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        work()
+    return time.perf_counter() - start
 
 
 def _read(path: Path) -> Result:
