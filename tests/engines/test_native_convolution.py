@@ -15,6 +15,7 @@ from random_graphs import Builder
 from sangbo.engines.native import Native, instruction_sets
 from sangbo.errors import EngineError
 from sangbo.graph import (
+    Activation,
     Concatenate,
     Constant,
     Convolution,
@@ -196,6 +197,21 @@ def test_pools_equal_the_reference(data: st.DataObject) -> None:
         (Pool("y", "x", form, kernel, stride, padding, draw(st.booleans())),), ("y",), {},
     )  # fmt: skip
     check(graph, draw(st.integers(0, 2)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_inputs_in_other_rows_equal_the_reference(data: st.DataObject) -> None:
+    draw = data.draw
+    inner = tuple(draw(st.sampled_from([1, 2, 3, 16, 17])) for _ in range(draw(st.integers(1, 3))))
+    size = math.prod(inner)
+    columns = draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+    reshaped = Reshape("rows", "x", (size // columns, columns))
+    beside = draw(st.sampled_from([(), (Activation("y", "x", "relu"),)]))
+    operations = draw(st.permutations([reshaped, *beside]))
+    given_as = {"x": ValueType("real", ("samples", *inner))}
+    graph = Graph("given", given_as, tuple(operations), tuple(o.output for o in operations), {})
+    check(graph, draw(st.integers(0, 20)), threads=draw(st.integers(1, 2)))
 
 
 @settings(deadline=None, max_examples=40)
