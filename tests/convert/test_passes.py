@@ -10,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import families
 import networks
+import sangbo
 from sangbo.convert.equalise import equalise, find_seams
 from sangbo.convert.sites import find_sites
-from sangbo.convert.weights import four_bit, per_channel, quantise
-from sangbo.engines import Reference, Segment
+from sangbo.convert.weights import four_bit, per_channel, per_group, quantise
+from sangbo.engines import Native, Reading, Reference, Segment
 from sangbo.errors import ConversionError
-from sangbo.graph import Linear, Neuron
+from sangbo.graph import Convolution, Linear, Neuron
 from sangbo.progress import silent
+from sangbo.sources import Source
 
 MATRICES = hnp.arrays(
     np.float32,
@@ -67,6 +70,29 @@ def test_eight_bits_are_within_half_a_step(weights: np.ndarray) -> None:
     assert grid.values.min() >= -127
     error = np.abs(grid.values * grid.scale.astype(np.float64) - weights)
     assert (error <= grid.scale * (0.5 + 1e-4) + 1e-30).all()
+
+
+@given(MATRICES)
+def test_groups_of_inputs_are_channels_of_their_own(weights: np.ndarray) -> None:
+    grid = per_group(weights, 32)
+    alone = per_channel(weights.reshape(-1, 32))
+    assert np.array_equal(grid.values.reshape(-1, 32), alone.values)
+    assert np.array_equal(grid.scale.reshape(-1, 1), alone.scale)
+
+
+def test_convolutions_of_pictures_get_a_scale_for_each_row_of_a_kernel() -> None:
+    graph = families.cnn()
+    grids = quantise(graph, None, {}, silent)
+    groups = {o.output: grids[o.weight.values].group for o in graph.operations
+              if isinstance(o, Convolution)}  # fmt: skip
+    assert groups["first.out"] == 3
+    assert groups["last.out"] == 72
+    assert groups["deep.out"] == 9
+    pictures = np.random.default_rng(0).normal(size=(3, 4, 8, 8, 1)).astype(np.float32)
+    network = sangbo.convert(Source(graph), calibration=[Reading({"x": x}) for x in pictures])
+    given = {"x": pictures[0]}
+    ours, reference = Native(network.graph), Reference(network.graph)
+    assert np.array_equal(ours.run(given, [])["logits"], reference.run(given, [])["logits"])
 
 
 @given(MATRICES)

@@ -15,7 +15,7 @@ from torch import nn
 
 import sangbo
 from sangbo.errors import SourceError, UnsupportedError
-from sangbo.graph import Linear
+from sangbo.graph import Attention, Linear, Take
 from sangbo.training import to_torch
 
 pytestmark = pytest.mark.oracle
@@ -97,6 +97,15 @@ class Squeeze(nn.Module):
         return nn.functional.pad(up[:, :, 1:-1, ::2], (1, 2, 0, 1), mode="reflect")
 
 
+class Parts(nn.Module):
+    """Parts of axes that were split and moved, and of one that was merged."""
+
+    def forward(self, x: Any) -> Any:
+        heads = x.unflatten(2, (3, 2, 4)).permute(3, 0, 1, 2, 4)
+        some = heads[1][:, 1:5:2, 1:, ::3]
+        return some.flatten(1) - x.flatten(1)[:, 5:77:9]
+
+
 class Words(nn.Module):
     """Embedded words and their mean."""
 
@@ -145,6 +154,7 @@ CASES: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "squeeze": (Squeeze, (3, 6, 6)),
     "vision": (Vision, (3, 16, 16)),
     "rows first": (RowsFirst, (6, 16)),
+    "parts": (Parts, (6, 24)),
     "lstm": (lambda: Cells(nn.LSTM, batch_first=True, num_layers=2, bidirectional=True), (7, 6)),
     "gru": (lambda: Cells(nn.GRU, batch_first=True), (7, 6)),
 }  # fmt: skip
@@ -175,6 +185,21 @@ def test_exported_modules_compute_what_pytorch_computes(case: str) -> None:
     with torch.no_grad():
         expected, found = _channels_last(module(x)), to_torch(graph)(_channels_last(x))
     torch.testing.assert_close(found, expected.reshape(found.shape), rtol=1e-5, atol=1e-5)
+
+
+def test_parts_are_taken_where_they_lie() -> None:
+    """Queries, keys and values of packed projections are channels of one value."""
+    graph = sangbo.from_torch(_ready(Vision), [torch.zeros(1, 3, 16, 16)]).graph
+    made = {o.output: o for o in graph.operations}
+    layers = [o for o in graph.operations if isinstance(o, Attention)]
+    assert len(layers) == 2
+    for attention in layers:
+        for number, name in enumerate((attention.query, attention.key, attention.value)):
+            took = made[name]
+            assert isinstance(took, Take)
+            assert took.axis == 2
+            assert took.places == tuple(range(16 * number, 16 * number + 16))
+            assert isinstance(made[took.input], Linear)
 
 
 def test_indices_are_embedded() -> None:

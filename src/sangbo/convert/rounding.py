@@ -38,6 +38,10 @@ MOST_BYTES = 2**30
 """Memory of the sums of squares that are held at once; a larger network is read several times."""
 MOST_PLACES = 1024
 """About how many outputs of a convolution are looked at in a reading."""
+FEW = 64
+"""Inputs of a weight up to which several scales are tried for each output, …"""
+SCALES = np.linspace(1, 1.25, 64, dtype=np.float32)
+"""… these multiples of the one that just clips nothing."""
 _BLOCK = 32
 
 
@@ -48,7 +52,7 @@ def refine(
     readings: Sequence[Reading],
     progress: Progress,
 ) -> dict[str, Grid]:
-    """The same grids, their numbers rounded to second order.
+    """The same grids, rounded to second order; of small kernels with other scales.
 
     Args:
         graph: the float graph.
@@ -69,15 +73,20 @@ def refine(
     refined = dict(grids)
     for step, (reader, squares) in enumerate(_squares(graph, list(readers), readings)):
         progress("rounding to second order", step / len(readers))
-        factors = [Factor.of(shrunk(own, round(float(own.trace())))) for own in squares]
+        plain = [shrunk(own, round(float(own.trace()))) for own in squares]
+        factors = [Factor.of(own) for own in plain]
         for name in readers[reader]:
             weights, grid = graph.tensors[name], grids[name]
             some = np.array_split(np.arange(len(weights)), len(factors))  # rows of each group
             rounded = [
-                second_order(weights[own], grid.take(own), factor).values
-                for own, factor in zip(some, factors, strict=True)
+                best_scales(weights[own], grid.take(own), factor, group)
+                for own, factor, group in zip(some, factors, plain, strict=True)
             ]
-            refined[name] = replace(grid, values=np.concatenate(rounded))
+            refined[name] = replace(
+                grid,
+                values=np.concatenate([part.values for part in rounded]),
+                scale=np.concatenate([part.scale for part in rounded]),
+            )
     return refined
 
 
@@ -212,6 +221,31 @@ def second_order(weights: Real, grid: Grid, factor: Factor) -> Grid:
         low, high = values[:, 0::2].astype(np.uint8), values[:, 1::2].astype(np.uint8)
         return replace(grid, values=low | (high << 4))
     return replace(grid, values=values)
+
+
+def best_scales(weights: Real, grid: Grid, factor: Factor, squares: NDArray[np.float64]) -> Grid:
+    """As `second_order`; where an output has few inputs, at the scale that loses least.
+
+    A few weights may all lie near whole numbers of one step and not of another. Where there are
+    many, all steps of a size lose alike.
+
+    Args:
+        weights: W, (outputs, inputs).
+        grid: where to begin.
+        factor: of H.
+        squares: H, (inputs, inputs).
+    """
+    outputs, inputs = weights.shape
+    if inputs > FEW or grid.bits != 8:
+        return second_order(weights, grid, factor)
+    count = len(SCALES)
+    tried = np.repeat(weights, count, axis=0)
+    start = grid.take(np.repeat(np.arange(outputs), count))
+    scale = start.scale * np.tile(SCALES, outputs)[:, None].astype(grid.scale.dtype)
+    found = second_order(tried, replace(start, scale=scale), factor)
+    errors = tried - found.reals()
+    lost = np.einsum("ri,ij,rj->r", errors, squares, errors, optimize=True)
+    return found.take(lost.reshape(outputs, -1).argmin(axis=1) + count * np.arange(outputs))
 
 
 def rounded_columns(

@@ -31,8 +31,10 @@ from sangbo.progress import Progress, silent
 from sangbo.tasks import Task, task_of
 
 STEPS_PER_OCTAVE = 3
-COARSEST, FINEST = 2.0, 2.0**-7
+COARSEST, FINEST = 2.0, 2.0**-9
 """Candidate thresholds, as multiples of the mean magnitude of what the site carries."""
+FINEST_CACHED = 2.0**-7
+"""The finest of cached keys and values, whose levels have few bits."""
 UNHEARD = 2.0**-5
 """The threshold of a site that calibration never reaches, as a multiple of what others carry."""
 PROBABILITY_LEVELS = (7, 15, 23, 31, 47, 63, 95, 127, 191, 255)
@@ -220,7 +222,7 @@ def _begin(site: Site, magnitude: float, most: int, finest: float | None = None)
             [n for n in PROBABILITY_LEVELS if n <= site.highest] or [site.highest], np.float32
         )
     else:
-        octaves = np.log2(COARSEST / FINEST)
+        octaves = np.log2(COARSEST / (FINEST_CACHED if site.role == "cached" else FINEST))
         exponents = np.arange(round(octaves * STEPS_PER_OCTAVE) + 1) / STEPS_PER_OCTAVE
         thresholds = (magnitude * COARSEST * 2.0**-exponents).astype(np.float32)
     if finest is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sangbo.engines.base import Array, Real
 from sangbo.errors import ConversionError
-from sangbo.graph import Embedding, Graph, Linear, Weight
+from sangbo.graph import Convolution, Embedding, Graph, Linear, Weight
 from sangbo.progress import Progress
 from sangbo.sources import Grid
 
@@ -17,11 +17,29 @@ GROUP = 32
 
 def per_channel(weights: Real) -> Grid:
     """Int8 with one scale per output: scale = max|w| / 127, q = round(w / scale)."""
-    largest = np.abs(weights).max(axis=1)
-    step = largest / np.float32(127)
+    return per_group(weights, weights.shape[1])
+
+
+def per_group(weights: Real, group: int) -> Grid:
+    """The same with one scale for ``group`` inputs of an output."""
+    parts = weights.reshape(len(weights), -1, group)
+    step = np.abs(parts).max(axis=-1) / np.float32(127)
     scale = np.where(step > 0, step, np.float32(1)).astype(np.float32)
-    values = np.clip(np.rint(weights / scale[:, None]), -127, 127).astype(np.int8)
-    return Grid(8, weights.shape[1], values, scale[:, None])
+    values = np.clip(np.rint(parts / scale[..., None]), -127, 127).astype(np.int8)
+    return Grid(8, group, values.reshape(weights.shape), scale)
+
+
+def rows_of_kernels(graph: Graph) -> dict[str, int]:
+    """Inputs in a row of the kernel of each convolution that looks at a picture, by its weight.
+
+    A picture's pixels are much alike, and what edges differ by is small beside them: a network
+    feels what rounding does to these weights more than to any others, and they are few.
+    """
+    return {
+        o.weight.values: graph.tensors[o.weight.values].shape[1] // o.kernel[0]
+        for o in graph.operations
+        if isinstance(o, Convolution) and o.input in graph.inputs and len(o.kernel) == 2
+    }
 
 
 def four_bit(weights: Real) -> Grid:
@@ -64,8 +82,10 @@ def quantise(
     """A grid for the weight of every synaptic operation of a float graph.
 
     What is `kept` keeps the grid that its file holds. The others get `per_channel`; but weights of
-    Linears `four_bit` if 4 bits are asked for, unless they are a table that is also an embedding.
+    Linears `four_bit` if 4 bits are asked for, unless they are a table that is also an embedding,
+    and `rows_of_kernels` a scale each.
     """
+    rows = rows_of_kernels(graph)
     names = dict.fromkeys(w.values for o in graph.synaptic for w in o.weights())
     linear = {o.weight.values for o in graph.operations if isinstance(o, Linear)}
     grids: dict[str, Grid] = {}
@@ -76,7 +96,8 @@ def quantise(
         elif bits == 4 and name in linear - tables(graph):
             grids[name] = four_bit(graph.tensors[name])
         else:
-            grids[name] = per_channel(graph.tensors[name])
+            weights: Real = graph.tensors[name]
+            grids[name] = per_group(weights, rows.get(name, len(weights.T)))
     return grids
 
 

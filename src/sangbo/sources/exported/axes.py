@@ -65,6 +65,11 @@ def size(axis: Axis) -> int:
     return math.prod(a.size for a in axis)
 
 
+def significant(axis: Axis) -> Axis:
+    """Atoms that order something: those of size 1 do not."""
+    return tuple(a for a in axis if a.size > 1 or a.batch)
+
+
 def plain(name: str, shape: Sequence[int], batch: int = 0) -> Traced:
     """A value whose axes are those of the tensor; axis ``batch`` is the batch."""
     axes = tuple((atom(n, batch=i == batch),) for i, n in enumerate(shape))
@@ -115,6 +120,19 @@ def viewed(source: Traced, shape: Sequence[int]) -> Traced | None:
 
     held = tuple(tuple(p for a in axis for p in leaves(a)) for axis in source.held)
     return Traced(source.name, tuple(axes), held)
+
+
+def within(source: Traced, axis: int) -> tuple[int, Axis, Axis] | None:
+    """Where an axis of the tensor lies in one of the value, and what is before and after it there.
+
+    None where its atoms are scattered, or none.
+    """
+    wanted = significant(source.axes[axis])
+    for index, held in enumerate(map(significant, source.held)):
+        at = held.index(wanted[0]) if wanted and wanted[0] in held else len(held)
+        if at < len(held) and held[at : at + len(wanted)] == wanted:
+            return index, held[:at], held[at + len(wanted) :]
+    return None
 
 
 def batch_axis(source: Traced) -> int:

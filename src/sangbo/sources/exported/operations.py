@@ -20,7 +20,15 @@ from sangbo.graph import (
     Softmax,
     Take,
 )
-from sangbo.sources.exported.axes import Traced, atom, batch_axis, permuted, size, viewed
+from sangbo.sources.exported.axes import (
+    Traced,
+    atom,
+    batch_axis,
+    permuted,
+    size,
+    viewed,
+    within,
+)
 from sangbo.sources.exported.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -384,11 +392,18 @@ def _taken(net: Tracer, name: str, x: Traced, axis: int, places: Sequence[int]) 
         return whole
     if axis == batch:
         raise UnsupportedError(f"expected {name!r} to choose from another axis than the batch")
-    order = [batch, *(i for i in range(len(whole.axes)) if i != batch)]
-    source = net.arrange(whole, [[i] for i in order])
-    output = net.add(Take(net.name(name), source, order.index(axis), tuple(places)))
-    axes = tuple((atom(len(places)),) if i == axis else a for i, a in enumerate(whole.axes))
-    return Traced(output, axes, tuple(axes[i] for i in order))
+    found = within(whole, axis)
+    if found is None:
+        whole = net.flat(whole)
+        found = whole.held.index(whole.axes[axis]), (), ()
+    index, before, after = found
+    numbers = np.arange(size(whole.held[index])).reshape(size(before), -1, size(after))
+    chosen = numbers[:, list(places)].reshape(-1).tolist()
+    output = net.add(Take(net.name(name), whole.name, index, tuple(chosen)))
+    new = (atom(len(places)),)
+    axes, lies = list(whole.axes), list(whole.held)
+    axes[axis], lies[index] = new, (*before, *new, *after)
+    return Traced(output, tuple(axes), tuple(lies))
 
 
 @handles("slice.Tensor")

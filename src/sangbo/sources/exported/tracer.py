@@ -18,7 +18,7 @@ from sangbo.graph import (
     Transpose,
     Weight,
 )
-from sangbo.sources.exported.axes import Atom, Axis, Traced, atom, batch_axis, size
+from sangbo.sources.exported.axes import Atom, Axis, Traced, atom, batch_axis, significant, size
 from sangbo.sources.source import Array
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Tracer:
         The first group is the batch's axis alone.
         """
         whole = self.padded(source)
-        wanted = [_significant(tuple(a for i in group for a in whole.axes[i])) for group in groups]
+        wanted = [significant(tuple(a for i in group for a in whole.axes[i])) for group in groups]
         return self._laid_out(whole, wanted)
 
     def channel_last(self, source: Traced, channel: int) -> tuple[str, list[int]]:
@@ -104,10 +104,10 @@ class Tracer:
             Its name, and its axes but for the last.
         """
         whole = self.padded(source)
-        wanted = _significant(whole.axes[channel])
-        if _significant(whole.held[-1]) == wanted and len(whole.held) > 1:
+        wanted = significant(whole.axes[channel])
+        if significant(whole.held[-1]) == wanted and len(whole.held) > 1:
             return whole.name, whole.held[:-1]
-        rest = [a for axis in whole.held for a in _significant(axis) if a not in wanted]
+        rest = [a for axis in whole.held for a in significant(axis) if a not in wanted]
         lead = [(a,) for a in rest if a.batch] + [(a,) for a in rest if not a.batch]
         return self._laid_out(whole, [*lead, wanted]), tuple(lead)
 
@@ -116,7 +116,7 @@ class Tracer:
         left, right = self.padded(left), self.padded(right)
         places: dict[Atom, tuple[int, int]] = {}
         for index, axis in enumerate(left.axes):
-            for place, part in enumerate(_significant(axis)):
+            for place, part in enumerate(significant(axis)):
                 places[part] = index, place
         mine = [_aligned(a, b) for a, b in zip(right.axes, left.axes, strict=True)]
         found = [m for m in mine if m is not None]
@@ -124,7 +124,7 @@ class Tracer:
             left = self.flat(left)
             return left, self.flat(right).name
         wanted = [
-            tuple(found[places[a][0]][places[a][1]] for a in _significant(held))
+            tuple(found[places[a][0]][places[a][1]] for a in significant(held))
             for held in left.held
         ]
         return left, self._laid_out(right, wanted)
@@ -166,7 +166,7 @@ class Tracer:
         return Traced(name, tuple(atoms), tuple(atoms[i] for i in order))
 
     def _laid_out(self, source: Traced, wanted: Sequence[Axis]) -> str:
-        held = [_significant(axis) for axis in source.held]
+        held = [significant(axis) for axis in source.held]
         if (
             not wanted
             or [a for a in wanted[0] if not a.batch]
@@ -225,9 +225,9 @@ class Tracer:
                 raise UnsupportedError(f"expected {name!r} to be the same for all of the batch")
             given = given.take([0], axis=batch)
         shape = tuple(1 if i == batch else n for i, n in enumerate(source.shape))
-        atoms = [a for i, axis in enumerate(source.axes) if i != batch for a in _significant(axis)]
+        atoms = [a for i, axis in enumerate(source.axes) if i != batch for a in significant(axis)]
         spread = np.broadcast_to(given, shape).reshape([a.size for a in atoms] or [1])
-        held = [a for axis in source.held[1:] for a in _significant(axis)]
+        held = [a for axis in source.held[1:] for a in significant(axis)]
         turned = spread.transpose([atoms.index(a) for a in held]) if held else spread
         whole = turned.reshape([size(axis) for axis in source.held[1:]] or [1])
         channels = whole.reshape(-1, whole.shape[-1])
@@ -239,12 +239,7 @@ def _array(values: Any) -> Array:
     return values if isinstance(values, np.ndarray) else values.detach().cpu().numpy()
 
 
-def _significant(axis: Axis) -> Axis:
-    """Atoms that order something: those of size 1 do not."""
-    return tuple(a for a in axis if a.size > 1 or a.batch)
-
-
 def _aligned(mine: Axis, other: Axis) -> Axis | None:
     """My atoms of an axis if they divide it as the other's do."""
-    left, right = _significant(mine), _significant(other)
+    left, right = significant(mine), significant(other)
     return left if [a.size for a in left] == [a.size for a in right] else None
