@@ -216,16 +216,22 @@ def draw(rows: Sequence[Row], path: Path, tokens: int) -> None:
     for way in dict.fromkeys(row.way for row in rows if row.way.startswith("allotted")):
         some = [row for row in rows if row.way == way]
         axes.plot([r.relative for r in some], [100 * r.change for r in some], marker="o", label=way)
-    for row in rows:
-        if not row.way.startswith("allotted") and row.relative < 0.8 and row.change < 0.6:
-            axes.plot([row.relative], [100 * row.change], "k.")
-            axes.annotate(
-                row.way, (row.relative, 100 * row.change), fontsize=8,
-                xytext=(4, 4), textcoords="offset points",
-            )  # fmt: skip
+    others = [row for row in rows if not row.way.startswith("allotted") and row.change < 0.6]
+    for row in others:
+        axes.plot([row.relative], [100 * row.change], "k.")
+        beside = row.way.startswith("plain")  # where one of GGUF's kinds is, too
+        up = -3 if beside else -11 if row.way.endswith("coded") else 5
+        axes.annotate(
+            row.way, (row.relative, 100 * row.change), fontsize=8,
+            ha="right" if beside else "center", xytext=(-6 if beside else 0, up),
+            textcoords="offset points",
+        )  # fmt: skip
     axes.axhline(3, color="grey", linestyle=":")
     axes.axvline(0.4, color="grey", linestyle=":")
     axes.set_yscale("symlog", linthresh=1)
+    axes.set_ylim(-0.5, 60)
+    axes.set_yticks([0, 1, 3, 10, 30], ["0", "1", "3", "10", "30"])
+    axes.margins(x=0.08)
     axes.set_xlabel("bytes of weights per token, of int8")
     axes.set_ylabel("perplexity, %")
     axes.set_title(f"Weights alone, {tokens:,} tokens; dotted: 0.40 and +3 %")

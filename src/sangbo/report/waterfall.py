@@ -12,7 +12,7 @@ from sangbo.report.page import Page
 from sangbo.waterfall import Waterfall
 from sangbo.waterfall.published import PUBLISHED, SCALING
 
-_HEAD = ("step", "compute", "external memory", "bytes", "per token", "perplexity", "tokens/s")
+_HEAD = ("step", "compute", "external", "bytes", "per token", "perplexity", "tokens/s")
 _PARTS = {"compute": "#e76f51", "on-chip memory": "#2a9d8f", "external memory": "#264653"}
 _LETTERS = {"compute": "a", "on-chip memory": "▒", "external memory": "█"}
 _WIDTH = 40
@@ -22,6 +22,7 @@ def waterfall_table(found: Waterfall) -> Table:
     """One row per step; compute and external memory beside those of dense int8."""
     table = Table(
         title=f"From dense int8 to all inventions on {found.chip} (modelled; speed measured)",
+        caption="external: energy of external memory; bytes: read from it",
         padding=(0, 1, 0, 0),
     )
     for place, column in enumerate(_HEAD):
@@ -117,7 +118,10 @@ def waterfall_page(found: Waterfall) -> Page:
 def add_waterfall(page: Page, found: Waterfall) -> None:
     """Add the drawing and the table to a page."""
     page.figure(waterfall_drawing(found), "Modelled energy per token after each invention.")
-    caption = f"Perplexity: against the original network, on {found.tokens} tokens."
+    caption = (
+        "External: energy of external memory; bytes: read from it. Perplexity: against the "
+        f"original network, on {found.tokens} tokens."
+    )
     page.table(_HEAD, list(_rows(found)), caption=caption)
 
 
