@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sangbo import Settings
-from sangbo.convert.allocate import Choice, Prices, allocate, attainable, point
+from sangbo.convert.allocate import Choice, Prices, allocate, attainable, point, wanted
 from sangbo.convert.budget import Budget, Kind
 from sangbo.convert.prepare import prices
-from sangbo.convert.sensitivity import Candidates
+from sangbo.convert.sensitivity import FINE, FINEST, Candidates
 from sangbo.convert.sites import Site
 from sangbo.errors import ConversionError
 
@@ -64,6 +65,20 @@ def test_an_attainable_budget_can_be_kept(seed: int, nats: float) -> None:
     budget = attainable(candidates, _budget(nats))
     assert budget == (_budget(nats) if nats >= 1.1 * least else _budget(1.1 * least))
     assert sum(c.divergence for c in allocate(candidates, budget, PRICES)) <= max(nats, 1.1 * least)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(1e-3, 3))
+def test_finer_thresholds_are_for_budgets_that_ask_for_them(seed: int, nats: float) -> None:
+    rng = np.random.default_rng(seed)
+    thresholds = np.array([2 * FINE, FINE, FINE / 2, FINEST], np.float32)
+    candidates = [replace(c, thresholds=thresholds) for c in _candidates(rng, 3, 4)]
+    candidates = [replace(c, divergence=c.divergence[::-1]) for c in candidates]
+    least = sum(float(c.divergence[1]) for c in candidates)
+    found = wanted(candidates, _budget(nats))
+    count = 2 if nats >= 1.1 * least else 4
+    assert all(len(c.thresholds) == len(c.divergence) == count for c in found)
+    spikes = wanted(candidates, Budget("spikes", 1.2))
+    assert all(len(c.sent) == len(c.received) == 2 for c in spikes)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.05, 3))

@@ -159,6 +159,17 @@ def attainable(candidates: Sequence[Candidates], budget: Budget) -> Budget:
     return replace(budget, amount=max(budget.amount, math.expm1(1.1 * finest)))
 
 
+def wanted(candidates: Sequence[Candidates], budget: Budget) -> list[Candidates]:
+    """``candidates``, without those finer than `FINE` where the others can keep to ``budget``.
+
+    A MAC costs the same whatever its level, so that thresholds of dense sites would get as fine as
+    they may, for nothing.
+    """
+    fine = [c.fine() for c in candidates]
+    kept = budget.kind != "perplexity" or attainable(fine, budget) == budget
+    return fine if kept else [*candidates]
+
+
 def frontier(candidates: Sequence[Candidates], budget: Budget, prices: Prices) -> list[Point]:
     """What could be chosen in place of ``budget``, finest first.
 

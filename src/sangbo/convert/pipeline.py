@@ -16,7 +16,7 @@ from sangbo import codes, graph
 from sangbo._version import __version__
 from sangbo.compress import Coded, Compressed
 from sangbo.convert import spikes
-from sangbo.convert.allocate import Choice, attainable, frontier, point
+from sangbo.convert.allocate import Choice, attainable, frontier, point, wanted
 from sangbo.convert.budget import Budget, default
 from sangbo.convert.correct import corrected
 from sangbo.convert.layers import Measured, measure_layers
@@ -78,6 +78,7 @@ def convert(
         budget = attainable(prepared.candidates, default(task))
     else:
         budget = Budget.parse(settings.budget)
+    prepared = replace(prepared, candidates=wanted(prepared.candidates, budget))
     settings = replace(settings, budget=str(budget))
     found = _Converted.by(prepared, opened, budget, task, progress)
     if budget.kind == "perplexity" and settings.weight_bits is None and not settings.generated:

@@ -14,7 +14,7 @@ For every site and a row of candidate thresholds, on calibration sequences:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +31,12 @@ from sangbo.progress import Progress, silent
 from sangbo.tasks import Task, task_of
 
 STEPS_PER_OCTAVE = 3
-COARSEST, FINEST = 2.0, 2.0**-9
-"""Candidate thresholds, as multiples of the mean magnitude of what the site carries."""
-FINEST_CACHED = 2.0**-7
-"""The finest of cached keys and values, whose levels have few bits."""
+COARSEST, FINE, FINEST = 2.0, 2.0**-7, 2.0**-9
+"""Candidate thresholds, as multiples of the mean magnitude of what the site carries.
+
+Those below `FINE` are for budgets that ask for them, and none for cached keys and values, whose
+levels have few bits.
+"""
 UNHEARD = 2.0**-5
 """The threshold of a site that calibration never reaches, as a multiple of what others carry."""
 PROBABILITY_LEVELS = (7, 15, 23, 31, 47, 63, 95, 127, 191, 255)
@@ -69,6 +71,19 @@ class Candidates:
     received: NDArray[np.float64]
     magnitude: float
     tokens: float = 0.0
+
+    def fine(self) -> Candidates:
+        """Those that are not finer than `FINE`; all of probabilities."""
+        if self.site.role == "probability":
+            return self
+        some = self.thresholds > 0.99 * FINE * self.magnitude
+        return replace(
+            self,
+            thresholds=self.thresholds[some],
+            divergence=self.divergence[some],
+            sent=self.sent[some],
+            received=self.received[some],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +237,7 @@ def _begin(site: Site, magnitude: float, most: int, finest: float | None = None)
             [n for n in PROBABILITY_LEVELS if n <= site.highest] or [site.highest], np.float32
         )
     else:
-        octaves = np.log2(COARSEST / (FINEST_CACHED if site.role == "cached" else FINEST))
+        octaves = np.log2(COARSEST / (FINE if site.role == "cached" else FINEST))
         exponents = np.arange(round(octaves * STEPS_PER_OCTAVE) + 1) / STEPS_PER_OCTAVE
         thresholds = (magnitude * COARSEST * 2.0**-exponents).astype(np.float32)
     if finest is not None:
