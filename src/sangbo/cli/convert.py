@@ -57,7 +57,8 @@ def convert(
         typer.Option(
             help="What thresholds may spend: perplexity=0.2%, energy=50uJ, spikes=1.2 per value "
             "that weights read, or spikes=1.2,dense=5% beside so many values on the dense side. "
-            f"{DEFAULT}; {default(Translate())} for networks that translate."
+            f"{DEFAULT}; {default(Translate())} for networks that translate or "
+            "transcribe, classify pictures or read text."
         ),
     ] = None,
     calibrate: Annotated[

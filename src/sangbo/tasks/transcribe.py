@@ -59,6 +59,7 @@ class Transcribe(WholeTask):
     """See `sangbo.tasks.task.Task`; calibrated on commands that nothing is measured on."""
 
     name = "transcribe"
+    bears = 0.0002
     inputs = frozenset({"features", *MAIN})
 
     def written(
