@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from native_agreement import Step, agree
 from random_graphs import Builder
-from sangbo.engines import Segment
+from sangbo.engines import Reference, Segment
 from sangbo.engines.native import Native, instruction_sets
 from sangbo.errors import EngineError
 from sangbo.graph import (
@@ -89,8 +89,22 @@ def test_any_whole_sequences_attend(data: st.DataObject) -> None:
         cached=draw(st.sampled_from([127, 3000, 100_000])),
         probability=draw(st.sampled_from([7, 255, 40_000])),
     )  # fmt: skip
-    agree(graph, [(filled(graph, 1, samples=draw(st.integers(1, 3))), [])],
-          threads=draw(st.integers(1, 2)))  # fmt: skip
+    inputs, threads = filled(graph, 1, samples=draw(st.integers(1, 3))), draw(st.integers(1, 2))
+    try:
+        Reference(graph).run(inputs, [])
+    except EngineError:  # what one refuses the other does
+        with pytest.raises(EngineError, match="accumulators within 32 bits"):
+            Native(graph, threads=threads).run(inputs, [])
+        return
+    agree(graph, [(inputs, [])], threads=threads)
+
+
+def test_sums_of_values_beyond_32_bits_are_refused_by_both_engines() -> None:
+    graph = attend(Builder(0, gain=900.0), ("samples", 3), ("samples", 26), heads=6, key_heads=2,
+                   causal=False, distances=None, cached=100_000, probability=40_000)  # fmt: skip
+    for engine in (Reference(graph), Native(graph)):
+        with pytest.raises(EngineError, match="accumulators within 32 bits"):
+            engine.run(filled(graph, 1, samples=2), [])
 
 
 @pytest.mark.parametrize("distances", [None, 2])
