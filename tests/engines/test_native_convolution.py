@@ -199,13 +199,18 @@ def test_pools_equal_the_reference(data: st.DataObject) -> None:
     check(graph, draw(st.integers(0, 2)))
 
 
+def in_rows(draw: Any) -> tuple[tuple[int, ...], int, int]:
+    """The inner axes of a value, their size, and a length of rows that divides it."""
+    inner = tuple(draw(st.sampled_from([1, 2, 3, 16, 17])) for _ in range(draw(st.integers(1, 3))))
+    size = math.prod(inner)
+    return inner, size, draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_inputs_in_other_rows_equal_the_reference(data: st.DataObject) -> None:
     draw = data.draw
-    inner = tuple(draw(st.sampled_from([1, 2, 3, 16, 17])) for _ in range(draw(st.integers(1, 3))))
-    size = math.prod(inner)
-    columns = draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+    inner, size, columns = in_rows(draw)
     reshaped = Reshape("rows", "x", (size // columns, columns))
     beside = draw(st.sampled_from([(), (Activation("y", "x", "relu"),)]))
     operations = draw(st.permutations([reshaped, *beside]))
@@ -218,9 +223,7 @@ def test_inputs_in_other_rows_equal_the_reference(data: st.DataObject) -> None:
 @given(st.data())
 def test_moved_elements_equal_the_reference(data: st.DataObject) -> None:
     draw = data.draw
-    inner = tuple(draw(st.sampled_from([1, 2, 3, 16, 17])) for _ in range(draw(st.integers(1, 3))))
-    size = math.prod(inner)
-    columns = draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0]))
+    inner, size, columns = in_rows(draw)
     rank = len(inner)
     axes = tuple(draw(st.permutations(range(1, rank + 1))))
     axis = draw(st.integers(1, rank))

@@ -61,7 +61,7 @@ class Categorical:
     def gradient(self, output: Real, generator: np.random.Generator) -> Real:
         """Onehot − softmax, labels drawn from the softmax."""
         logits = output.reshape(-1, output.shape[-1])
-        probabilities = _softmax(logits)
+        probabilities = softmax(logits)
         reached = np.cumsum(probabilities, axis=-1, dtype=np.float64)
         drawn = generator.random((len(logits), 1)) * reached[:, -1:]
         labels = (reached <= drawn).sum(axis=-1)
@@ -74,7 +74,7 @@ class Categorical:
 
     def information(self, output: Real) -> Real:
         """p·(1 − p), and what `doubt` adds to it."""
-        p = _softmax(output)
+        p = softmax(output)
         drawn = (1 - self.doubt) * p + self.doubt / output.shape[-1]
         found: Real = drawn * (1 - 2 * p) + p * p
         return found
@@ -169,7 +169,7 @@ def divergence(before: Nats, after: Nats) -> Nats:
     return found
 
 
-def _softmax(logits: Real) -> Real:
+def softmax(logits: Real) -> Real:
     """Probabilities over the last axis, in the precision of ``logits``."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     found: Real = shifted / shifted.sum(axis=-1, keepdims=True)

@@ -19,7 +19,7 @@ from sangbo.graph import Graph
 from sangbo.ledger import Ledger
 from sangbo.progress import Progress
 from sangbo.sources import Source
-from sangbo.tasks.likelihood import Gaussian, Likelihood
+from sangbo.tasks.likelihood import Gaussian, Likelihood, softmax
 from sangbo.tasks.model import Model
 from sangbo.tasks.task import Amount, Draft
 from sangbo.tasks.whole import WholeTask
@@ -77,10 +77,7 @@ def _answers(model: Model, pictures: Sequence[Real], ledger: Ledger | None) -> R
 
 def classify(model: Model, pictures: Sequence[Image], *, ledger: Ledger | None = None) -> Real:
     """Probability of each class. → (pictures, classes)."""
-    logits = _answers(model, [prepared(model, p) for p in pictures], ledger)
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities: Real = shifted / shifted.sum(axis=-1, keepdims=True)
-    return probabilities
+    return softmax(_answers(model, [prepared(model, p) for p in pictures], ledger))
 
 
 def read_text(model: Model, picture: Image, *, ledger: Ledger | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sangbo.errors import GraphError, SourceError, UnsupportedError
 from sangbo.extras import need
 from sangbo.graph import Embedding, Graph, ValueType
-from sangbo.sources.exported import recurrent, spatial  # noqa: F401 - they enter their handlers
+from sangbo.sources.exported import parts, recurrent, spatial  # noqa: F401 - they enter handlers
 from sangbo.sources.exported.axes import Traced, batch_axis, plain
 from sangbo.sources.exported.folding import fold
 from sangbo.sources.exported.operations import HANDLERS

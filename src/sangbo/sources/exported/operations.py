@@ -12,13 +12,10 @@ from sangbo.errors import UnsupportedError
 from sangbo.graph import (
     Add,
     Attention,
-    Concatenate,
-    Constant,
     Linear,
     Multiply,
     Norm,
     Softmax,
-    Take,
 )
 from sangbo.sources.exported.axes import (
     Traced,
@@ -27,7 +24,6 @@ from sangbo.sources.exported.axes import (
     permuted,
     size,
     viewed,
-    within,
 )
 from sangbo.sources.exported.tracer import Tracer
 
@@ -252,7 +248,7 @@ def _spread(net: Tracer, x: Traced, shape: tuple[int, ...]) -> Traced:
         raise UnsupportedError(f"expected shapes with as many axes, found {x.shape} and {shape}")
     for axis, (found, wanted) in enumerate(zip(x.shape, shape, strict=True)):
         if found != wanted:
-            x = _taken(net, f"{x.name}.spread", x, axis, (0,) * wanted)
+            x = net.taken(x, f"{x.name}.spread", axis, (0,) * wanted)
     return x
 
 
@@ -332,7 +328,8 @@ def _unsqueeze(net: Tracer, name: str, x: Traced, axis: int) -> Traced:
 
 
 @handles("squeeze.dim", "squeeze.dims", "squeeze.default")
-def _squeeze(net: Tracer, name: str, x: Traced, axes: Any = None) -> Traced:
+def squeeze(net: Tracer, name: str, x: Traced, axes: Any = None) -> Traced:
+    """The tensor without those axes that have one place."""
     del name
     whole = net.padded(x)
     count = len(whole.axes)
@@ -351,120 +348,3 @@ def _expand(net: Tracer, name: str, x: Traced, shape: Sequence[int]) -> Traced:
         raise UnsupportedError(f"expected no new axes before the batch, found {list(shape)}")
     full = tuple(whole.shape[i] if n == -1 else n for i, n in enumerate(shape))
     return _spread(net, whole, full)
-
-
-@handles("cat.default", "concat.default")
-def _concatenate(net: Tracer, name: str, parts: Sequence[Any], axis: int = 0) -> Traced:
-    first = next(p for p in parts if isinstance(p, Traced))
-    axis %= len(first.axes)
-    batch = batch_axis(first)
-    order = [batch, *(i for i in range(len(first.axes)) if i != batch)]
-    names, total = [], 0
-    for part in parts:
-        if isinstance(part, Traced):
-            names.append(net.arrange(part, [[i] for i in order]))
-            total += net.padded(part).shape[axis]
-        else:
-            names.append(_repeated(net, name, part, first, order))
-            total += part.shape[axis]
-    if axis == batch:
-        raise UnsupportedError(f"expected {name!r} to join another axis than the batch")
-    output = net.add(Concatenate(net.name(name), tuple(names), order.index(axis)))
-    axes = list(first.axes)
-    axes = [(atom(total),) if i == axis else (atom(size(a), batch=i == batch),)
-            for i, a in enumerate(axes)]  # fmt: skip
-    return Traced(output, tuple(axes), tuple(axes[i] for i in order))
-
-
-def _repeated(net: Tracer, name: str, part: Any, like: Traced, order: Sequence[int]) -> str:
-    values = numpy(part)
-    if not (values == values.take([0], axis=order[0])).all():
-        raise UnsupportedError(f"expected {name!r} to join what is the same for all of the batch")
-    one = values.transpose(order)[0]
-    return net.add(Constant(net.name(f"{name}.constant"), like.name, net.tensor(name, one)))
-
-
-def _taken(net: Tracer, name: str, x: Traced, axis: int, places: Sequence[int]) -> Traced:
-    """Chosen places along an axis."""
-    whole = net.padded(x)
-    batch, axis = batch_axis(whole), axis % len(whole.axes)
-    if tuple(places) == tuple(range(whole.shape[axis])):
-        return whole
-    if axis == batch:
-        raise UnsupportedError(f"expected {name!r} to choose from another axis than the batch")
-    found = within(whole, axis)
-    if found is None:
-        whole = net.flat(whole)
-        found = whole.held.index(whole.axes[axis]), (), ()
-    index, before, after = found
-    numbers = np.arange(size(whole.held[index])).reshape(size(before), -1, size(after))
-    chosen = numbers[:, list(places)].reshape(-1).tolist()
-    output = net.add(Take(net.name(name), whole.name, index, tuple(chosen)))
-    new = (atom(len(places)),)
-    axes, lies = list(whole.axes), list(whole.held)
-    axes[axis], lies[index] = new, (*before, *new, *after)
-    return Traced(output, tuple(axes), tuple(lies))
-
-
-@handles("slice.Tensor")
-def _slice(
-    net: Tracer, name: str, x: Traced, axis: int = 0, start: Any = None, stop: Any = None,
-    step: int = 1,
-) -> Traced:  # fmt: skip
-    whole = net.padded(x)
-    places = range(whole.shape[axis])[slice(start, stop, step)]
-    return _taken(net, name, whole, axis, places)
-
-
-@handles("select.int")
-def _select(net: Tracer, name: str, x: Traced, axis: int, index: int) -> Traced:
-    whole, axis = net.padded(x), axis % len(x.axes)
-    chosen = _taken(net, name, whole, axis, (index % whole.shape[axis],))
-    return _squeeze(net, name, chosen, axis)
-
-
-@handles("index_select.default")
-def _index_select(net: Tracer, name: str, x: Traced, axis: int, index: Any) -> Traced:
-    return _taken(net, name, x, axis, tuple(int(i) for i in numpy(index)))
-
-
-@handles("split.Tensor", "split_with_sizes.default", "split.sizes")
-def _split(net: Tracer, name: str, x: Traced, parts: Any, axis: int = 0) -> list[Traced]:
-    whole = net.padded(x)
-    total = whole.shape[axis]
-    if isinstance(parts, int):
-        parts = [min(parts, total - start) for start in range(0, total, parts)]
-    stops = np.cumsum(parts).tolist()
-    return [
-        _taken(net, f"{name}.{i}", whole, axis, range(stop - n, stop))
-        for i, (n, stop) in enumerate(zip(parts, stops, strict=True))
-    ]
-
-
-@handles("chunk.default")
-def _chunk(net: Tracer, name: str, x: Traced, count: int, axis: int = 0) -> list[Traced]:
-    return _split(net, name, x, -(-net.padded(x).shape[axis] // count), axis)
-
-
-@handles("unbind.int")
-def _unbind(net: Tracer, name: str, x: Traced, axis: int = 0) -> list[Traced]:
-    return [_select(net, f"{name}.{i}", x, axis, i) for i in range(net.padded(x).shape[axis])]
-
-
-@handles("upsample_nearest2d.vec", "upsample_nearest1d.vec")
-def _nearest(net: Tracer, name: str, x: Traced, shape: Any, scales: Any) -> Traced:
-    sizes = net.padded(x).shape[2:]
-    wanted = shape or [math.floor(n * s) for n, s in zip(sizes, scales, strict=True)]
-    for axis, (found, more) in enumerate(zip(sizes, wanted, strict=True), start=2):
-        x = _taken(net, f"{name}.{axis}", x, axis, [i * found // more for i in range(more)])
-    return x
-
-
-@handles("reflection_pad1d.default", "reflection_pad2d.default")
-def _reflect(net: Tracer, name: str, x: Traced, sides: Sequence[int]) -> Traced:
-    for number in range(len(sides) // 2):
-        axis = len(x.axes) - 1 - number
-        places = np.pad(np.arange(net.padded(x).shape[axis]), sides[2 * number : 2 * number + 2],
-                        mode="reflect")  # fmt: skip
-        x = _taken(net, f"{name}.{axis}", x, axis, tuple(places.tolist()))
-    return x

@@ -15,10 +15,20 @@ from sangbo.graph import (
     Constant,
     Operation,
     Reshape,
+    Take,
     Transpose,
     Weight,
 )
-from sangbo.sources.exported.axes import Atom, Axis, Traced, atom, batch_axis, significant, size
+from sangbo.sources.exported.axes import (
+    Atom,
+    Axis,
+    Traced,
+    atom,
+    batch_axis,
+    significant,
+    size,
+    within,
+)
 from sangbo.sources.source import Array
 
 if TYPE_CHECKING:
@@ -128,6 +138,27 @@ class Tracer:
             for held in left.held
         ]
         return left, self._laid_out(right, wanted)
+
+    def taken(self, source: Traced, name: str, axis: int, places: Sequence[int]) -> Traced:
+        """Chosen places along an axis of the tensor, taken where they lie if they lie together."""
+        whole = self.padded(source)
+        batch, axis = batch_axis(whole), axis % len(whole.axes)
+        if tuple(places) == tuple(range(whole.shape[axis])):
+            return whole
+        if axis == batch:
+            raise UnsupportedError(f"expected {name!r} to choose from another axis than the batch")
+        found = within(whole, axis)
+        if found is None:
+            whole = self.flat(whole)
+            found = whole.held.index(whole.axes[axis]), (), ()
+        index, before, after = found
+        numbers = np.arange(size(whole.held[index])).reshape(size(before), -1, size(after))
+        chosen = numbers[:, list(places)].reshape(-1).tolist()
+        output = self.add(Take(self.name(name), whole.name, index, tuple(chosen)))
+        new = (atom(len(places)),)
+        axes, lies = list(whole.axes), list(whole.held)
+        axes[axis], lies[index] = new, (*before, *new, *after)
+        return Traced(output, tuple(axes), tuple(lies))
 
     def flat(self, source: Traced) -> Traced:
         """The same tensor, its value in the order of its axes, each a single atom."""
