@@ -180,17 +180,11 @@ void Tally::take(const Kernels& kernels, std::map<std::int64_t, std::uint64_t>& 
   *this = Tally(*spare_);
 }
 
-void Counts::settle(std::atomic<std::size_t>& next) {
-  constexpr std::size_t kGrain = 16;
-  const std::size_t tallies = tallies_.front().size();
-  const std::size_t all = tallies * tallies_.size();
-  for (std::size_t at = next.fetch_add(kGrain); at < all; at = next.fetch_add(kGrain)) {
-    for (std::size_t i = at; i < std::min(all, at + kGrain); ++i) {
-      Tally& tally = tallies_[i / tallies][i % tallies];
-      if (tally.ripe()) {
-        tally.settle(kernels_);
-      }
-    }
+void Counts::settle(std::size_t number) {
+  const std::size_t each = tallies_.front().size();
+  Tally& tally = tallies_[number / each][number % each];
+  if (tally.ripe()) {
+    tally.settle(kernels_);
   }
 }
 

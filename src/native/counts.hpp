@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -127,8 +126,10 @@ class Counts {
 
   Tally* tally(unsigned thread, std::size_t index) { return &tallies_[thread][index]; }
 
-  // After the last stage of a run, called by every thread: shares out the tallies that are ripe.
-  void settle(std::atomic<std::size_t>& next);
+  // Tallies of all threads, one thread's behind the other's.
+  [[nodiscard]] std::size_t tallies() const { return tallies_.size() * tallies_.front().size(); }
+  // Counts what waits in one of them where it is worth while; after the last stage of a run.
+  void settle(std::size_t number);
 
   // Magnitudes and how often each was seen, of one tally over all threads; then forgets them.
   std::pair<std::vector<std::int64_t>, std::vector<std::uint64_t>> take(std::size_t index);

@@ -35,7 +35,7 @@ std::size_t Program::new_place(std::size_t bytes, Domain domain) {
 }
 
 std::size_t Program::new_digits(std::size_t group) {
-  digits_.push_back(std::make_unique<Digits>(kernels_.digits(padded_group(group) / 4)));
+  digits_.push_back(std::make_unique<Digits>(kernels_.digits(padded_group(group) / 4), threads()));
   return digits_.size() - 1;
 }
 
@@ -282,6 +282,14 @@ std::unique_ptr<Cache> Program::cache(std::size_t capacity) const {
 
 std::unique_ptr<Counts> Program::counts() const {
   return std::make_unique<Counts>(kernels_, threads(), tallies_, caches_.axes, totals_);
+}
+
+std::size_t Program::jobs() const {
+  std::size_t jobs = 0;
+  for (const Stage& stage : stages_) {
+    jobs += stage.jobs.size();
+  }
+  return jobs;
 }
 
 std::size_t Program::packed_bytes() const {

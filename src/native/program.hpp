@@ -122,6 +122,7 @@ class Program {
   [[nodiscard]] const PackedWeight& packed(std::size_t id) const { return *weights_[id]; }
   [[nodiscard]] Digits& digits(std::size_t id) const { return *digits_[id]; }
   [[nodiscard]] std::size_t packed_bytes() const;
+  [[nodiscard]] std::size_t jobs() const;
 
  private:
   friend class Run;

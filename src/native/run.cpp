@@ -14,13 +14,7 @@ Run::Run(Program& program, const Call& call)
       totals_(program.totals_),
       scratch_(program.threads()),
       blocks_(program.threads()),
-      next_([&] {
-        std::size_t jobs = 0;
-        for (const auto& stage : program.stages_) {
-          jobs += stage.jobs.size();
-        }
-        return jobs;
-      }()),
+      shares_(program.jobs() + 1, program.threads()),
       barrier_(program.threads()),
       polled_(std::chrono::steady_clock::now()) {
   std::vector<std::size_t> offsets;
@@ -100,17 +94,10 @@ void Run::poll() {
   }
 }
 
-void Run::take(const Job& job, std::atomic<std::size_t>& next, unsigned thread) {
-  const std::size_t items = job.items(*this);
-  const std::size_t grain = job.grain(*this);
+template <class Work>
+void Run::take(std::size_t job, unsigned thread, std::size_t items, std::size_t grain, Work work) {
   try {
-    while (true) {
-      const std::size_t first = next.fetch_add(grain, std::memory_order_relaxed);
-      if (first >= items) {
-        return;
-      }
-      job.run(*this, thread, first, std::min(items, first + grain));
-    }
+    shares_.take(job, thread, items, grain, work);
   } catch (const std::bad_alloc&) {  // the other threads wait at the stage's end: meet them there
     fail(Fault::kMemory, 0);
   }
@@ -120,7 +107,8 @@ void Run::work(unsigned thread) {
   std::size_t number = 0;
   for (const auto& stage : program_.stages_) {
     for (const auto& job : stage.jobs) {
-      take(*job, next_[number++], thread);
+      take(number++, thread, job->items(*this), job->grain(*this),
+           [&](std::size_t first, std::size_t last) { job->run(*this, thread, first, last); });
     }
     if (thread == 0) {
       poll();
@@ -130,11 +118,8 @@ void Run::work(unsigned thread) {
     }
   }
   if (call_.counts != nullptr) {
-    try {
-      call_.counts->settle(next_tally_);
-    } catch (const std::bad_alloc&) {
-      fail(Fault::kMemory, 0);
-    }
+    take(number, thread, call_.counts->tallies(), 1,
+         [&](std::size_t first, std::size_t) { call_.counts->settle(first); });
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "operations/encode.hpp"
 #include "program.hpp"
+#include "shares.hpp"
 
 namespace sangbo {
 
@@ -55,10 +56,11 @@ class Run {
     return *at<std::int32_t>(plain(value), row);
   }
 
-  // Whether to look at the levels of this row when digits are chosen: one row in eight, also where
-  // every run has but one, and fewer of many.
-  [[nodiscard]] bool samples(std::size_t row) const {
-    return (program_.runs_ + row) % (row < 256 ? 8 : 64) == 0;
+  // Who looks at the levels of this row for digits to be chosen: one row in eight is seen, also
+  // where every run has but one, and fewer of many.
+  [[nodiscard]] Sampler sampler(std::size_t digits, unsigned thread, std::size_t row) const {
+    const bool seen = (program_.runs_ + row) % (row < 256 ? 8 : 64) == 0;
+    return {seen ? &program_.digits(digits) : nullptr, thread};
   }
 
   // Bits of the low digits of an encoding, the same throughout the run.
@@ -113,7 +115,9 @@ class Run {
   [[nodiscard]] std::size_t plain(ValueId value) const {
     return static_cast<std::size_t>(program_.value(value).place);
   }
-  void take(const Job& job, std::atomic<std::size_t>& next, unsigned thread);
+  // Works on a share of a job, then on those of others.
+  template <class Work>
+  void take(std::size_t job, unsigned thread, std::size_t items, std::size_t grain, Work work);
   bool stop();
   void poll();
 
@@ -132,8 +136,7 @@ class Run {
     std::size_t rows;
   };
   static constinit thread_local Local local_;
-  std::vector<std::atomic<std::size_t>> next_;  // item of each job
-  std::atomic<std::size_t> next_tally_{0};
+  Shares shares_;  // of the jobs, then of the tallies
   Barrier barrier_;
   std::atomic<std::uint64_t> fault_{~std::uint64_t{0}};  // value << 32 | fault
   std::atomic<bool> interrupted_{false};

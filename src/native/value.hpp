@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -75,20 +74,25 @@ struct Encoding {
 class Digits {
  public:
   // Knows nothing yet, and chooses the widest.
-  explicit Digits(const DigitCosts& costs)
-      : costs_(costs), bits_(costs.choices[costs.count - 1].bits) {}
-  [[nodiscard]] int bits() const { return bits_.load(std::memory_order_relaxed); }
-  // Notes the levels of a sampled row.
-  void sample(const std::int32_t* levels, std::size_t count);
-  // Chooses for the runs to come.
+  Digits(const DigitCosts& costs, unsigned threads)
+      : costs_(costs), bits_(costs.choices[costs.count - 1].bits), seen_(threads) {}
+  [[nodiscard]] int bits() const { return bits_; }
+  // Notes the levels of a row that a thread sampled.
+  void sample(unsigned thread, const std::int32_t* levels, std::size_t count);
+  // Chooses for the runs to come; between runs only.
   void choose();
 
  private:
+  // What one thread saw, on lines of the cache of its own.
+  struct alignas(64) Seen {
+    std::uint64_t fours = 0;
+    // Fours with levels beyond the bits of each choice.
+    std::array<std::uint64_t, std::extent_v<decltype(DigitCosts::choices)>> over{};
+  };
+
   const DigitCosts& costs_;
-  std::atomic<int> bits_;
-  std::atomic<std::uint64_t> fours_{0};
-  // Fours with levels beyond the bits of each choice.
-  std::array<std::atomic<std::uint64_t>, std::extent_v<decltype(DigitCosts::choices)>> over_{};
+  int bits_;
+  std::vector<Seen> seen_;
 };
 
 struct Value {

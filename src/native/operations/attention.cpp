@@ -32,7 +32,7 @@ class Attention final : public Job {
 
   void run(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
     const std::size_t queries = width(run);
-    const Tallies tallies{run.tally(thread, output_, 0), run.tally(thread, output_, 1)};
+    Tallies tallies{run.tally(thread, output_, 0), run.tally(thread, output_, 1), 0};
     std::size_t at = first;
     std::size_t number = 0;
     std::size_t count = tiles(run, 0, queries);
@@ -50,6 +50,9 @@ class Attention final : public Job {
       }
       tile(run, thread, of, at / count, at % count * queries, queries, tallies);
     }
+    if (tallies.queries != nullptr) {
+      run.add_total(output_, tallies.visible);
+    }
   }
 
  private:
@@ -58,6 +61,7 @@ class Attention final : public Job {
   struct Tallies {
     Tally* queries;
     Tally* probabilities;
+    std::uint64_t visible;  // keys, summed over queries
   };
 
   // Queries of one sequence, and the keys that they see.
@@ -119,7 +123,7 @@ class Attention final : public Job {
   }
 
   void tile(Run& run, unsigned thread, const Sequence& of, std::size_t head, std::size_t first,
-            std::size_t queries, const Tallies& tallies) const {
+            std::size_t queries, Tallies& tallies) const {
     const KeyShape& keys = source_.shape;
     const std::size_t stride = round_up(of.length, kPanel);
     const std::size_t size = round_up(keys.size, kPanel);
@@ -172,7 +176,7 @@ class Attention final : public Job {
       if (tallies.queries != nullptr) {
         tallies.queries->add(run.kernels(), from, keys.size, visible);
         if (head == 0 && at % group_ == 0) {
-          run.add_total(output_, visible);
+          tallies.visible += visible;
         }
       }
     }

@@ -153,13 +153,14 @@ class Convolution final : public RowOperation {
     } else {
       auto* levels = memory.take<std::int32_t>(inputs);
       auto* spread = memory.take<std::int32_t>(part.layout.padded());
-      Digits& digits = run.program().digits(plan_.digits);
-      task.levels = encoded.levels(digits.bits());  // they change between runs only
+      task.levels = encoded.levels(
+          run.program().digits(plan_.digits).bits());  // they change between runs only
       for (std::size_t i = 0; i < count; ++i) {
         gather(run, part, group, first + rows[i], levels, inputs);
         check(run,
-              encode(run.kernels(), part.layout, task.levels.low_bits, digits,
-                     run.samples(first + rows[i]), levels, spread, encoded.row(i)),
+              encode(run.kernels(), part.layout, task.levels.low_bits,
+                     run.sampler(plan_.digits, thread, first + rows[i]), levels, spread,
+                     encoded.row(i)),
               part);
       }
     }

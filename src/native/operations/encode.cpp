@@ -4,8 +4,8 @@
 
 namespace sangbo {
 
-std::int64_t encode(const Kernels& kernels, const Layout& layout, int low_bits, Digits& digits,
-                    bool sampled, const std::int32_t* levels, std::int32_t* spread,
+std::int64_t encode(const Kernels& kernels, const Layout& layout, int low_bits,
+                    const Sampler& sampler, const std::int32_t* levels, std::int32_t* spread,
                     const EncodedRow& to) {
   const std::int64_t magnitude = kernels.total(levels, layout.groups, layout.group, to.sums);
   const std::size_t group = padded_group(layout.group);
@@ -17,8 +17,8 @@ std::int64_t encode(const Kernels& kernels, const Layout& layout, int low_bits, 
     }
     source = spread;
   }
-  if (sampled) {
-    digits.sample(source, layout.padded());
+  if (sampler.digits != nullptr) {
+    sampler.digits->sample(sampler.thread, source, layout.padded());
   }
   const std::size_t extras = kernels.split(source, layout.padded(), low_bits, to.low, to.extras);
   *to.extra_count = static_cast<std::uint32_t>(extras);

@@ -62,10 +62,16 @@ struct EncodedRows {
   std::int32_t* sums;
 };
 
+// Which digits' statistics see a row's levels, if any do, and the thread that shows them.
+struct Sampler {
+  Digits* digits;  // or null
+  unsigned thread;
+};
+
 // Encodes one row of levels, which ends in zeros up to a multiple of 16; returns Σ |n|. `spread` is
-// scratch for layout.padded() levels. The digits' statistics see the row where `sampled`.
-std::int64_t encode(const Kernels& kernels, const Layout& layout, int low_bits, Digits& digits,
-                    bool sampled, const std::int32_t* levels, std::int32_t* spread,
+// scratch for layout.padded() levels.
+std::int64_t encode(const Kernels& kernels, const Layout& layout, int low_bits,
+                    const Sampler& sampler, const std::int32_t* levels, std::int32_t* spread,
                     const EncodedRow& to);
 
 // Whether an accumulator of levels with that Σ |n| stays within 32 bits.

@@ -85,6 +85,7 @@ class Gated final : public Job {
   void look(Run& run, unsigned thread, std::size_t begin, std::size_t stop) const {
     const Encoding& e = run.program().value(input_).encodings[encoding_];
     Tally* tally = run.tally(thread, output_);
+    std::uint64_t rows = 0;
     for (std::size_t row = begin; row < stop; ++row) {
       if (!open(run, row)) {
         continue;
@@ -94,8 +95,11 @@ class Gated final : public Job {
       }
       if (tally != nullptr) {
         tally->add(run.kernels(), run.plain_levels(input_, row), weight_.inputs());
-        run.add_total(output_, 1);
+        ++rows;
       }
+    }
+    if (tally != nullptr) {
+      run.add_total(output_, rows);
     }
   }
 

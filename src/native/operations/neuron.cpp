@@ -45,9 +45,8 @@ class Neuron final : public RowOperation {
       for (std::size_t r = row; r < end; ++r) {
         for (const Encoding& e : value.encodings) {
           *run.at<std::int64_t>(e.magnitudes, r) =
-              encode(run.kernels(), e.layout, run.low_bits(e), run.program().digits(e.digits),
-                     run.samples(r), levels + (r - row) * width, scratch + most * width,
-                     run.encoded(e, r));
+              encode(run.kernels(), e.layout, run.low_bits(e), run.sampler(e.digits, thread, r),
+                     levels + (r - row) * width, scratch + most * width, run.encoded(e, r));
         }
       }
     }

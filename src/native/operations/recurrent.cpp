@@ -124,8 +124,7 @@ class Recurrent final : public Job {
   void share(Run& run, unsigned thread, const std::vector<Sequence>& sequences,
              const Scratch& scratch) const {
     const Kernels& kernels = run.kernels();
-    Digits& digits = run.program().digits(digits_);
-    const int low_bits = digits.bits();  // changes between runs only
+    const int low_bits = run.program().digits(digits_).bits();  // changes between runs only
     Carver memory = scratch.memory;
     const EncodedRows rows(layout(), sequences.size(), memory);
     Tally* tally = run.tally(thread, output_);
@@ -139,8 +138,8 @@ class Recurrent final : public Job {
       if (tally != nullptr) {
         tally->add(kernels, levels, shape_.size);
       }
-      if (!fits(encode(kernels, layout(), low_bits, digits, run.samples(i), levels, scratch.spread,
-                       rows.row(i)),
+      if (!fits(encode(kernels, layout(), low_bits, run.sampler(digits_, thread, i), levels,
+                       scratch.spread, rows.row(i)),
                 weight_->bits())) {
         run.fail(Fault::kAccumulator, output_);
       }
