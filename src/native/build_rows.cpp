@@ -1,5 +1,6 @@
 // Building operations that compute each row for itself.
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "operations/rows.hpp"
@@ -52,12 +53,17 @@ ValueId Program::select(std::string name, ValueId input, ValueId rows) {
 ValueId Program::neuron(std::string name, ValueId input, const std::vector<float>& inverse,
                         std::int32_t lowest, std::int32_t highest) {
   const Domain domain = values_[input].domain;
-  const std::size_t stage = read({input}, true, domain);
-  const ValueId id =
-      write_rows(std::move(name), Kind::kLevels, domain, values_[input].channels, stage);
+  const std::size_t channels = values_[input].channels;
+  // Channels that are all alike may come without gaps between rows, as they are given.
+  std::optional<std::size_t> given;
+  if (values_[input].given >= 0 && inverse.size() == 1) {
+    given = static_cast<std::size_t>(values_[input].given);
+  }
+  const std::size_t stage = given ? 0 : read({input}, true, domain);
+  const ValueId id = write_rows(std::move(name), Kind::kLevels, domain, channels, stage);
   values_[id].largest = std::max(-lowest, highest);
   values_[id].tallies = 1;
-  add_rows(stage, domain, make_neuron(id, input, inverse, lowest, highest));
+  add_rows(stage, domain, make_neuron(id, input, given, channels, inverse, lowest, highest));
   return id;
 }
 

@@ -17,10 +17,12 @@ constexpr std::size_t kDepthwiseTaps = 1024;
 // The outputs [first, first + count) of a weight, at chosen taps where these are not all; `values`
 // holds what must be copied for that.
 StoredWeight part_of(const StoredWeight& whole, std::size_t first, std::size_t count,
-                     std::size_t channels, const std::vector<std::array<std::size_t, 2>>& taps,
-                     std::size_t across, std::vector<std::uint8_t>& values) {
+                     std::size_t channels, const std::vector<std::size_t>& rows,
+                     const std::vector<std::size_t>& columns, std::size_t across,
+                     std::vector<std::uint8_t>& values) {
   StoredWeight part = whole;
   const std::size_t groups = whole.inputs / whole.group;
+  const std::size_t taps = rows.size() * columns.size();
   const std::size_t row = whole.bits == 4 ? whole.inputs / 2 : whole.inputs;
   const std::size_t grid = first * groups * (whole.half ? 2 : 4);
   part.outputs = count;
@@ -28,24 +30,21 @@ StoredWeight part_of(const StoredWeight& whole, std::size_t first, std::size_t c
   part.scale = static_cast<const std::byte*>(whole.scale) + grid;
   part.minimum =
       whole.minimum == nullptr ? nullptr : static_cast<const std::byte*>(whole.minimum) + grid;
-  if (taps.size() * channels == whole.inputs) {
+  if (taps * channels == whole.inputs) {
     return part;
   }
   for (std::size_t o = 0; o < count; ++o) {
-    for (const auto& [y, x] : taps) {
-      const std::uint8_t* from = part.values + o * row + (y * across + x) * channels;
-      values.insert(values.end(), from, from + channels);
+    for (const std::size_t y : rows) {
+      for (const std::size_t x : columns) {
+        const std::uint8_t* from = part.values + o * row + (y * across + x) * channels;
+        values.insert(values.end(), from, from + channels);
+      }
     }
   }
   part.values = values.data();
-  part.inputs = taps.size() * channels;
+  part.inputs = taps * channels;
   part.group = part.inputs;
   return part;
-}
-
-// Whether the encoded rows of taps may be put side by side.
-bool joins(std::size_t channels, std::size_t group) {
-  return channels % 8 == 0 && group % 8 == 0 && (group % channels == 0 || channels % group == 0);
 }
 
 }  // namespace
@@ -109,39 +108,34 @@ ValueId Program::convolution(std::string name, ValueId input, const StoredWeight
   const Taps vertical(down);
   const Taps horizontal(across);
   const bool phased = single && weight.bits == 8;
-  ConvolutionPlan plan{
-      LevelForm::kPlain,          0, 0, groups, vertical, horizontal, Phases(vertical, phased),
-      Phases(horizontal, phased), {}};
+  ConvolutionPlan plan{std::nullopt,
+                       0,
+                       groups,
+                       vertical,
+                       horizontal,
+                       Phases(vertical, phased),
+                       Phases(horizontal, phased),
+                       {}};
   if (down.trivial() && across.trivial() && groups == 1) {
-    plan.form = LevelForm::kDirect;
     plan.encoding = need_encoding(input, weight.group);
-  } else if (groups == 1 && joins(channels, weight.group)) {
-    plan.form = LevelForm::kEncoded;
-    plan.encoding = need_encoding(input, std::min(channels, weight.group));
   } else {
-    need_plain(input);
-    plan.digits = new_digits(weight.group);
+    plan.strip = need_strip(input, groups);
   }
   const std::size_t outputs = weight.outputs / groups;
   for (std::size_t g = 0; g < groups; ++g) {
     for (const auto& rows : plan.rows.taps) {
-      for (const auto& columns : plan.columns.taps) {
-        ConvolutionPart part{};
-        for (const std::size_t y : rows) {
-          for (const std::size_t x : columns) {
-            part.taps.push_back({y, x});
-          }
-        }
+      for (std::size_t p = 0; p < plan.columns.taps.size(); ++p) {
+        const auto& columns = plan.columns.taps[p];
         std::vector<std::uint8_t> values;
         const StoredWeight stored =
-            part_of(weight, g * outputs, outputs, channels, part.taps, across.kernel, values);
-        part.weight = weights_[this->weight(stored)].get();
-        part.layout = {stored.group, stored.inputs / stored.group};
-        plan.parts.push_back(std::move(part));
+            part_of(weight, g * outputs, outputs, channels, rows, columns, across.kernel, values);
+        const Layout layout{stored.group, stored.inputs / stored.group};
+        plan.parts.push_back({weights_[this->weight(stored)].get(), layout,
+                              pieces_of(rows, columns, plan.across, plan.columns, p, layout)});
       }
     }
   }
-  const std::size_t stage = read({input}, plan.form == LevelForm::kDirect, domain);
+  const std::size_t stage = read({input}, plan.encoding.has_value(), domain);
   const ValueId id = write_rows(std::move(name), Kind::kReal, domain, weight.outputs, stage);
   add_rows(stage, domain, make_convolution(id, input, std::move(plan), shape));
   return id;

@@ -132,6 +132,20 @@ std::size_t Program::need_encoding(ValueId id, std::size_t group) {
   return value.encodings.size() - 1;
 }
 
+std::size_t Program::need_strip(ValueId id, std::size_t groups) {
+  Value& value = values_[id];
+  for (std::size_t i = 0; i < value.strips.size(); ++i) {
+    if (value.strips[i].groups == groups) {
+      return i;
+    }
+  }
+  value.strips.push_back({groups, strips_++,
+                          new_place(value.channels * sizeof(std::int16_t), value.domain),
+                          new_place(sizeof(std::uint8_t), value.domain),
+                          new_place(value.channels * sizeof(std::int32_t), value.domain)});
+  return value.strips.size() - 1;
+}
+
 void Program::classify(ValueId id, std::vector<std::uint8_t> classes) {
   Value& value = values_[id];
   if (classes.size() != value.domain.each) {
@@ -180,6 +194,9 @@ void Program::finish() {
     }
     for (const Encoding& e : value.encodings) {
       live({e.low, e.extras, e.extra_counts, e.sums, e.magnitudes}, value.written, value.read);
+    }
+    for (const Strip& strip : value.strips) {
+      live({strip.shorts, strip.large, strip.wide}, value.written, value.read);
     }
   }
   std::vector<Place*> order;

@@ -153,6 +153,7 @@ class Program {
   void add_rows(std::size_t stage, Domain domain, std::unique_ptr<RowOperation> operation);
   void need_plain(ValueId value);
   std::size_t need_encoding(ValueId value, std::size_t group);
+  std::size_t need_strip(ValueId value, std::size_t groups);
   std::size_t new_place(std::size_t bytes, Domain domain);
   std::size_t new_digits(std::size_t group);
   // Places that are written in one stage and read in another.
@@ -173,6 +174,7 @@ class Program {
   std::vector<Crossing> crossings_;
   std::vector<ValueId> backwards_;  // cells that run from the last row of a sequence to the first
   std::size_t tallies_ = 0;
+  std::size_t strips_ = 0;
   std::size_t totals_ = 0;  // sums beside the rows of each axis
   int externals_ = 0;
   std::size_t local_bytes_ = 0;  // for each row of a block

@@ -12,6 +12,7 @@ Run::Run(Program& program, const Call& call)
       call_(call),
       bases_(program.places_.size()),
       totals_(program.totals_),
+      large_(program.strips_),
       scratch_(program.threads()),
       blocks_(program.threads()),
       shares_(program.jobs() + 1, program.threads()),

@@ -82,6 +82,14 @@ class Run {
             low_bits(e)};
   }
 
+  // Whether some row of a strip has levels beyond 16 bits; known once its stage is over.
+  [[nodiscard]] bool has_large(const Strip& strip) const {
+    return large_[strip.number].load(std::memory_order_relaxed);
+  }
+  void note_large(const Strip& strip) {
+    large_[strip.number].store(true, std::memory_order_relaxed);
+  }
+
   // Sequences: their rows of an axis follow each other in the order of the segments.
   [[nodiscard]] const std::vector<Segment>& segments() const { return call_.segments; }
   [[nodiscard]] std::size_t first_row(std::size_t segment, Axis axis) const {
@@ -127,6 +135,7 @@ class Run {
   std::size_t workspace_bytes_ = 0;
   std::vector<std::vector<std::size_t>> starts_;  // of each axis and segment
   std::vector<std::atomic<std::uint64_t>> totals_;
+  std::vector<std::atomic<bool>> large_;  // of each strip
   std::vector<Buffer> scratch_;
   std::vector<Buffer> blocks_;  // of each thread
   // The calling thread's block.

@@ -70,6 +70,16 @@ struct Encoding {
   std::size_t digits;      // number of its Digits
 };
 
+// Levels of a value as windows read them, without gaps between rows: for each group of channels all
+// rows, one group behind the other.
+struct Strip {
+  std::size_t groups;
+  std::size_t number;  // among the program's
+  std::size_t shorts;  // place of levels in 16 bits
+  std::size_t large;  // place of a byte for each row: whether it has levels beyond kTwoDigits; then
+  std::size_t wide;   // all of its levels are here, in 32 bits
+};
+
 // How many bits the low digits of an encoding get: the choice follows what earlier runs saw.
 class Digits {
  public:
@@ -111,6 +121,7 @@ struct Value {
   std::size_t tallies = 1;   // how many they are
   std::size_t total = 0;     // number of the sum that its operation counts into, if any
   std::vector<Encoding> encodings;
+  std::vector<Strip> strips;
   // Of levels: the tally, from the first on, that counts each row, numbered within `domain.each`;
   // all are in one where this is empty.
   std::vector<std::uint8_t> classes;

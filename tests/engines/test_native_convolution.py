@@ -32,6 +32,7 @@ from sangbo.graph import (
 FORMATS: tuple[dict[str, Any], ...] = (
     {},
     {"gain": 3000.0, "gains": True},
+    {"gain": 15000.0},  # some levels beyond 16 bits
     {"minima": True, "half": False},
     {"bits": 4},
 )
@@ -67,7 +68,7 @@ def check(graph: Graph, samples: int = 2, **more: Any) -> Any:
 SHAPES: dict[str, dict[str, Any]] = {
     "of images with few channels": {"space": (9, 7), "channels": 3, "outputs": 21, "kernel": (3, 3),
                                     "stride": 2},
-    "of encoded rows": {"space": (6, 5), "channels": 16, "outputs": 33, "kernel": (3, 3)},
+    "of rows of whole fours": {"space": (6, 5), "channels": 16, "outputs": 33, "kernel": (3, 3)},
     "of rows that end within a word of bits": {"space": (4, 3), "channels": 40, "outputs": 17,
                                                "kernel": (3, 3)},
     "of rows of several words of bits": {"space": (3, 3), "channels": 264, "outputs": 17,
@@ -134,7 +135,7 @@ def test_any_convolution_equals_the_reference(data: st.DataObject) -> None:
     outputs = groups * draw(st.integers(1, 20))
     inputs = math.prod(kernel) * channels // groups
     shared = draw(st.sampled_from([n for n in range(1, inputs + 1) if inputs % n == 0]))
-    form = draw(st.sampled_from(FORMATS[:3]))
+    form = draw(st.sampled_from(FORMATS[:4]))
     graph = convolve(
         Builder(draw(st.integers(0, 99)), **form), space, channels, outputs, kernel, stride=stride,
         padding=tuple(padding), dilation=dilation, spread=spread, groups=groups, shared=shared,

@@ -34,6 +34,77 @@ inline simde__m512 sangbo_cvtepi32_ps(simde__m512i words) {
   }
   return simde__m512_from_private(to);
 }
+inline simde__m512i sangbo_madd_epi16(simde__m512i a, simde__m512i b) {
+  const simde__m512i_private x = simde__m512i_to_private(a);
+  const simde__m512i_private y = simde__m512i_to_private(b);
+  simde__m512i_private to;
+  for (int i = 0; i < 16; ++i) {
+    to.i32[i] = x.i16[2 * i] * y.i16[2 * i] + x.i16[2 * i + 1] * y.i16[2 * i + 1];
+  }
+  return simde__m512i_from_private(to);
+}
+inline std::uint8_t sangbo_test_epi32_mask(simde__m128i a, simde__m128i b) {
+  const simde__m128i_private both = simde__m128i_to_private(simde_mm_and_si128(a, b));
+  unsigned mask = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    mask |= both.i32[i] != 0 ? 1U << i : 0U;
+  }
+  return static_cast<std::uint8_t>(mask);
+}
+inline simde__m512i sangbo_zextsi128_si512(simde__m128i a) {
+  simde__m512i_private to = simde__m512i_to_private(simde_mm512_setzero_si512());
+  to.m128i[0] = a;
+  return simde__m512i_from_private(to);
+}
+inline int sangbo_reduce_add_epi32(simde__m512i a) {
+  const simde__m512i_private from = simde__m512i_to_private(a);
+  int sum = 0;
+  for (int i = 0; i < 16; ++i) {
+    sum += from.i32[i];
+  }
+  return sum;
+}
+inline simde__m128i sangbo_cvtepi32_epi8(simde__m512i a) {
+  const simde__m512i_private from = simde__m512i_to_private(a);
+  simde__m128i_private to;
+  for (int i = 0; i < 16; ++i) {
+    to.i8[i] = static_cast<std::int8_t>(from.i32[i]);
+  }
+  return simde__m128i_from_private(to);
+}
+inline simde__m128i sangbo_half_cvtepi32_epi8(simde__m256i a) {
+  const simde__m256i_private from = simde__m256i_to_private(a);
+  simde__m128i_private to = simde__m128i_to_private(simde_mm_setzero_si128());
+  for (int i = 0; i < 8; ++i) {
+    to.i8[i] = static_cast<std::int8_t>(from.i32[i]);
+  }
+  return simde__m128i_from_private(to);
+}
+inline simde__m128i sangbo_cvtepi16_epi8(simde__m128i a) {
+  const simde__m128i_private from = simde__m128i_to_private(a);
+  simde__m128i_private to = simde__m128i_to_private(simde_mm_setzero_si128());
+  for (int i = 0; i < 8; ++i) {
+    to.i8[i] = static_cast<std::int8_t>(from.i16[i]);
+  }
+  return simde__m128i_from_private(to);
+}
+inline simde__m256i sangbo_cvtepi32_epi16(simde__m512i a) {
+  const simde__m512i_private from = simde__m512i_to_private(a);
+  simde__m256i_private to;
+  for (int i = 0; i < 16; ++i) {
+    to.i16[i] = static_cast<std::int16_t>(from.i32[i]);
+  }
+  return simde__m256i_from_private(to);
+}
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16 sangbo_madd_epi16
+#define _mm_test_epi32_mask sangbo_test_epi32_mask
+#define _mm512_zextsi128_si512 sangbo_zextsi128_si512
+#define _mm512_reduce_add_epi32 sangbo_reduce_add_epi32
+#define _mm512_cvtepi32_epi8 sangbo_cvtepi32_epi8
+#define _mm256_cvtepi32_epi8 sangbo_half_cvtepi32_epi8
+#define _mm_cvtepi16_epi8 sangbo_cvtepi16_epi8
+#define _mm512_cvtepi32_epi16 sangbo_cvtepi32_epi16
 #define _mm512_cvtph_ps sangbo_cvtph_ps
 #define _mm512_cvtepi32_ps sangbo_cvtepi32_ps
 #define _mm256_dpbusd_avx_epi32 simde_mm256_dpbusd_epi32

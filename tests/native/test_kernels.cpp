@@ -301,6 +301,42 @@ void test_attention(const Kernels& kernels, int rows, std::size_t size, std::siz
   }
 }
 
+// Levels in 16 bits, and their digits beside those of the same levels in 32.
+void test_shorts(const Kernels& kernels) {
+  for (const std::size_t group : {8U, 16U, 24U, 56U, 64U, 144U, 264U}) {
+    for (const std::size_t groups : {1U, 2U, 5U}) {
+      const std::size_t width = groups * group;
+      std::vector<std::int32_t> levels = row_of_levels(width, false);
+      for (std::int32_t& n : levels) {
+        n = std::clamp(n, -kTwoDigits, kTwoDigits);
+      }
+      std::vector<std::int16_t> shorts(width + 1, 5);
+      CHECK(kernels.narrow(levels.data(), width, shorts.data()), "%zu levels fit", width);
+      CHECK(std::equal(levels.begin(), levels.end(), shorts.begin()) && shorts[width] == 5,
+            "%zu levels as they were", width);
+      std::vector<std::int8_t> low(low_bytes(width));
+      std::vector<std::int8_t> found(low_bytes(width), 77);
+      std::vector<Extra> extras(width);
+      std::vector<std::int32_t> sums(groups);
+      std::vector<std::int32_t> found_sums(groups);
+      CHECK(kernels.split(levels.data(), width, kWide, low.data(), extras.data()) == 0, "no more");
+      const std::int64_t magnitude = kernels.total(levels.data(), groups, group, sums.data());
+      CHECK(kernels.split_short(shorts.data(), groups, group, found.data(), found_sums.data()) ==
+                magnitude,
+            "Σ|n| of %zu levels", width);
+      CHECK(found_sums == sums, "sums of %zu groups of %zu", groups, group);
+      const bool words = std::string(kernels.name) == "avx2";  // has no bits behind its words
+      const std::size_t used = words ? 2 * width : low_bytes(width);
+      CHECK(std::equal(low.data(), low.data() + used, found.data()), "digits of %zu levels", width);
+      for (const std::int32_t large : {kTwoDigits + 1, -kTwoDigits - 1, 1 << 20}) {
+        std::vector<std::int32_t> more = levels;
+        more[static_cast<std::size_t>(integer(0, static_cast<std::int32_t>(width) - 1))] = large;
+        CHECK(!kernels.narrow(more.data(), width, shorts.data()), "%d does not fit", large);
+      }
+    }
+  }
+}
+
 void test_histogram(const Kernels& kernels) {
   for (const std::int32_t largest : {0, 1, 7, 40, 63, 64, 127, 128, 255, 4095, 4096, 65535}) {
     for (const std::size_t count : {1UL, 31UL, 64UL, 65UL, 511UL, 512UL, 1153UL, kMostCounted}) {
@@ -328,6 +364,7 @@ void test_histogram(const Kernels& kernels) {
 }
 
 void test_all(const Kernels& kernels) {
+  test_shorts(kernels);
   test_histogram(kernels);
   test_rows(kernels);
   const DigitCosts& digits = kernels.digits(kPanel);

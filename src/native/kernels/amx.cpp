@@ -22,6 +22,8 @@ constexpr std::size_t kLanes = 16;
 
 #include "rows.inl"
 
+#include "digits.inl"
+
 #include "depthwise.inl"
 
 #include "linear.inl"
@@ -43,8 +45,10 @@ const Kernels kAmx = {
     attend<Avx512Vnni>,
     depthwise,
     settle,
-    split_planes,
+    split_planes<Avx512Vnni>,
     total,
+    split_short_planes<Avx512Vnni>,
+    narrow<Avx512Vnni>,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     slice_histogram,

@@ -42,15 +42,18 @@ inline void each_panel(const Element* packed, std::size_t stride, const Level* c
   }
 }
 
+template <class V>
 inline void put_levels(std::int16_t* p, Ints n) {
-  using Shorts = std::int16_t __attribute__((vector_size(2 * kLanes)));
-  const Shorts narrow = __builtin_convertvector(n, Shorts);
-  __builtin_memcpy(p, &narrow, sizeof narrow);
+  const HalfShorts half = V::shorts(n);
+  __builtin_memcpy(p, &half, sizeof half);
 }
-inline void put_levels(std::int32_t* p, Ints n) { store(p, n); }
+template <class V>
+inline void put_levels(std::int32_t* p, Ints n) {
+  store(p, n);
+}
 
 // Levels of the probabilities of one row, zeros up to `padded`; returns their sum.
-template <class Level>
+template <class V, class Level>
 inline std::int64_t probabilities(const AttendTask& task, const std::int32_t* scores,
                                   const float* bias, std::size_t visible, std::size_t padded,
                                   float* work, Level* levels) {
@@ -95,7 +98,7 @@ inline std::int64_t probabilities(const AttendTask& task, const std::int32_t* sc
       }
       sums = Ints{};
     }
-    put_levels(levels + from, n);
+    put_levels<V>(levels + from, n);
   }
   for (std::size_t j = 0; j < kLanes; ++j) {
     total += sums[j];
@@ -127,8 +130,8 @@ void attend_rows(AttendTask& task) {
     auto* levels = static_cast<Level*>(task.probabilities) + at;
     // The scores' own memory holds the reals: each eight is read before it is written.
     auto* work = reinterpret_cast<float*>(task.scores + at);
-    task.sums[r] = probabilities(task, task.scores + at, task.biases[r], task.visible[r], padded,
-                                 work, levels);
+    task.sums[r] = probabilities<V>(task, task.scores + at, task.biases[r], task.visible[r], padded,
+                                    work, levels);
     rows[r] = levels;
   }
   const auto* values = static_cast<const Element*>(task.values);

@@ -19,6 +19,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "rows.inl"
 
+#include "digits.inl"
+
 #include "depthwise.inl"
 
 #include "linear.inl"
@@ -69,8 +71,10 @@ const Kernels kAvx2 = {
     attend<Avx2>,
     depthwise,
     settle,
-    split_words,
+    split_words<Avx2>,
     total,
+    split_short_words<Avx2>,
+    narrow<Avx2>,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     pair_histogram<shuffle_clip>,

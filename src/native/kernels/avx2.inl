@@ -41,6 +41,48 @@ struct Halves {
     const __m256i v = _mm256_set1_epi32(static_cast<int>(x));
     return {{_mm256_sub_epi32(sums.v[0], v), _mm256_sub_epi32(sums.v[1], v)}};
   }
+  static std::uint64_t fours(ShortBytes bytes) {
+    const __m128i zero = _mm_cmpeq_epi32(reinterpret_cast<__m128i>(bytes), _mm_setzero_si128());
+    return static_cast<std::uint64_t>(_mm_movemask_ps(_mm_castsi128_ps(zero)) ^ 15);
+  }
+  static std::uint64_t fours(Bytes bytes) {
+    ShortBytes all{};
+    __builtin_memcpy(&all, &bytes, sizeof bytes);
+    return fours(all);
+  }
+  static Ints add_pairs(Ints sums, Shorts n) {
+    const __m256i pairs = _mm256_madd_epi16(reinterpret_cast<__m256i>(n), _mm256_set1_epi16(1));
+    return sums + reinterpret_cast<Ints>(pairs);
+  }
+  static Shorts widen(Words n) {
+    return reinterpret_cast<Shorts>(_mm256_zextsi128_si256(reinterpret_cast<__m128i>(n)));
+  }
+  static std::int32_t total(Ints sums) {
+    const auto v = reinterpret_cast<__m256i>(sums);
+    const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
+    return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
+  }
+  static Bytes bytes(Eight n) { return bytes(shorts(n)); }
+  static Bytes bytes(Words n) {
+    const __m128i packed =
+        _mm_shuffle_epi8(reinterpret_cast<__m128i>(n),
+                         _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, -1, -1, -1, -1, -1, -1, -1, -1));
+    Bytes half;
+    __builtin_memcpy(&half, &packed, sizeof half);
+    return half;
+  }
+  static ShortBytes bytes(Shorts n) {
+    const __m256i low = _mm256_and_si256(reinterpret_cast<__m256i>(n), _mm256_set1_epi16(255));
+    const __m256i packed = _mm256_packus_epi16(low, low);  // of each half, twice
+    return reinterpret_cast<ShortBytes>(
+        _mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
+  }
+  static Words shorts(Eight n) {
+    const __m256i low = _mm256_and_si256(reinterpret_cast<__m256i>(n), _mm256_set1_epi32(65535));
+    const __m256i packed = _mm256_packus_epi32(low, low);
+    return reinterpret_cast<Words>(_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08)));
+  }
   static Reals reals(const void* p, std::size_t at, bool half) {
     if (half) {
       const auto* q = reinterpret_cast<const __m128i*>(static_cast<const std::uint16_t*>(p) + at);

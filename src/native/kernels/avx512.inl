@@ -30,12 +30,51 @@ struct Avx512Vnni {
   static Sums subtract(Sums sums, std::uint32_t x) {
     return _mm512_sub_epi32(sums, _mm512_set1_epi32(static_cast<int>(x)));
   }
+  static std::uint64_t fours(ShortBytes bytes) {
+    const auto v = reinterpret_cast<__m256i>(bytes);
+    return _mm256_test_epi32_mask(v, v);
+  }
+  static std::uint64_t fours(LaneBytes bytes) {
+    const auto v = reinterpret_cast<__m128i>(bytes);
+    return _mm_test_epi32_mask(v, v);
+  }
+  static std::uint64_t fours(Bytes bytes) { return PlainDigits::fours(bytes); }
+  static Ints add_pairs(Ints sums, Shorts n) {
+    const __m512i pairs = _mm512_madd_epi16(reinterpret_cast<__m512i>(n), _mm512_set1_epi16(1));
+    return sums + reinterpret_cast<Ints>(pairs);
+  }
+  static Shorts widen(Words n) {
+    return reinterpret_cast<Shorts>(_mm512_zextsi128_si512(reinterpret_cast<__m128i>(n)));
+  }
+  static std::int32_t total(Ints sums) {
+    return _mm512_reduce_add_epi32(reinterpret_cast<__m512i>(sums));
+  }
+  static LaneBytes bytes(Ints n) {
+    return reinterpret_cast<LaneBytes>(_mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(n)));
+  }
+  static ShortBytes bytes(Shorts n) {
+    return reinterpret_cast<ShortBytes>(_mm512_cvtepi16_epi8(reinterpret_cast<__m512i>(n)));
+  }
+  static Bytes bytes(Eight n) {
+    return first_half(_mm256_cvtepi32_epi8(reinterpret_cast<__m256i>(n)));
+  }
+  static Bytes bytes(Words n) {
+    return first_half(_mm_cvtepi16_epi8(reinterpret_cast<__m128i>(n)));
+  }
+  static HalfShorts shorts(Ints n) {
+    return reinterpret_cast<HalfShorts>(_mm512_cvtepi32_epi16(reinterpret_cast<__m512i>(n)));
+  }
   static Reals reals(const void* p, std::size_t at, bool half) {
     if (half) {
       const auto* q = static_cast<const std::uint16_t*>(p) + at;
       return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(q)));
     }
     return _mm512_loadu_ps(static_cast<const float*>(p) + at);
+  }
+  static Bytes first_half(__m128i both) {
+    Bytes half;
+    __builtin_memcpy(&half, &both, sizeof half);
+    return half;
   }
   static Reals to_reals(Sums sums) { return _mm512_cvtepi32_ps(sums); }
   static Reals all(float x) { return _mm512_set1_ps(x); }

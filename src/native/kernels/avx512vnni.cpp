@@ -23,6 +23,8 @@ constexpr std::size_t kLanes = 16;
 
 #include "rows.inl"
 
+#include "digits.inl"
+
 #include "depthwise.inl"
 
 #include "linear.inl"
@@ -48,8 +50,10 @@ const Kernels kAvx512Vnni = {
     attend<Avx512Vnni>,
     depthwise,
     settle,
-    split_planes,
+    split_planes<Avx512Vnni>,
     total,
+    split_short_planes<Avx512Vnni>,
+    narrow<Avx512Vnni>,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     pair_histogram<shuffle_clip>,

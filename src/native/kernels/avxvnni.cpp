@@ -23,6 +23,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "rows.inl"
 
+#include "digits.inl"
+
 #include "depthwise.inl"
 
 #include "linear.inl"
@@ -64,8 +66,10 @@ const Kernels kAvxVnni = {
     attend<AvxVnni>,
     depthwise,
     settle,
-    split_planes,
+    split_planes<AvxVnni>,
     total,
+    split_short_planes<AvxVnni>,
+    narrow<AvxVnni>,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     pair_histogram<shuffle_clip>,

@@ -23,6 +23,9 @@ inline constexpr std::size_t kMostCounted = 8192;
 // bytes, and behind that a bit for each four of these that are not all zero.
 inline constexpr int kWide = 16;
 
+// Levels up to this, positive or negative, are two digits of 8 bits.
+inline constexpr std::int32_t kTwoDigits = 0x7f7f;
+
 // Bytes that low digits of so many levels (a multiple of 8) take at most.
 constexpr std::size_t low_bytes(std::size_t count) { return 2 * count + (count + 255) / 256 * 8; }
 
@@ -174,6 +177,13 @@ struct Kernels {
   // Σ n of each group of `group` levels; returns Σ |n| of all.
   std::int64_t (*total)(const std::int32_t* levels, std::size_t groups, std::size_t group,
                         std::int32_t* sums);
+
+  // Both at once for levels up to kTwoDigits, whose low digits are kWide and which need no further
+  // ones. The groups are multiples of 8.
+  std::int64_t (*split_short)(const std::int16_t* levels, std::size_t groups, std::size_t group,
+                              std::int8_t* low, std::int32_t* sums);
+  // Levels in 16 bits; returns whether all are up to kTwoDigits.
+  bool (*narrow)(const std::int32_t* levels, std::size_t count, std::int16_t* to);
 
   // Magnitudes of levels, cut to 16 bits; returns the bits of all of them, uncut.
   std::uint32_t (*magnitudes)(const std::int32_t* levels, std::size_t count, std::uint16_t* to);

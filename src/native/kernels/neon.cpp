@@ -17,6 +17,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "rows.inl"
 
+#include "digits.inl"
+
 #include "depthwise.inl"
 
 #include "linear.inl"
@@ -25,7 +27,7 @@ constexpr std::size_t kLanes = 8;
 
 #include "pairs.inl"
 
-struct Neon {
+struct Neon : PlainDigits {
   static constexpr std::size_t rows = 4;
   static constexpr std::size_t panels = 1;
   static constexpr bool direct = true;
@@ -156,8 +158,10 @@ const Kernels kNeonDotprod = {
     attend<Neon>,
     depthwise,
     settle,
-    split_planes,
+    split_planes<Neon>,
     total,
+    split_short_planes<Neon>,
+    narrow<Neon>,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     pair_histogram<clip>,

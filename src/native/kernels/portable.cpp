@@ -15,6 +15,8 @@ constexpr std::size_t kLanes = 8;
 
 #include "rows.inl"
 
+#include "digits.inl"
+
 #include "depthwise.inl"
 
 #include "linear.inl"
@@ -23,7 +25,7 @@ constexpr std::size_t kLanes = 8;
 
 #include "pairs.inl"
 
-struct Plain : Wide {
+struct Plain : Wide, PlainDigits {
   static constexpr std::size_t rows = 2;
   static constexpr bool direct = true;
   static constexpr std::uint32_t offset = 0;
@@ -112,8 +114,10 @@ const Kernels kPortable = {
     attend<Plain>,
     depthwise,
     settle,
-    split_planes,
+    split_planes<Plain>,
     total,
+    split_short_planes<Plain>,
+    narrow<Plain>,
     magnitudes<std::int32_t>,
     magnitudes<std::int16_t>,
     pair_histogram<clip>,

@@ -1,7 +1,6 @@
 #include "convolution.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "../run.hpp"
@@ -60,6 +59,84 @@ Phases::Phases(const Taps& all, bool wanted) : of(all.outputs) {
 
 namespace {
 
+// What taps `first` to `last` of `columns` see from each output of a phase; empty unless they see
+// neighbours, and nothing only before them or behind.
+std::vector<Piece::Span> spans_of(const std::vector<std::size_t>& columns, std::size_t first,
+                                  std::size_t last, const Taps& across, const Phases& phases,
+                                  std::size_t phase) {
+  std::vector<Piece::Span> spans(across.outputs);
+  for (std::size_t o = 0; o < across.outputs; ++o) {
+    Piece::Span& span = spans[o];
+    for (std::size_t t = first; t < last && phases.of[o] == phase; ++t) {
+      const std::int32_t x = across.source(o, columns[t]);
+      if (x < 0) {
+        (span.seen == 0 ? span.before : span.after) += 1;
+        continue;
+      }
+      if (span.seen == 0) {
+        span.from = static_cast<std::size_t>(x);
+      } else if (span.after != 0 || static_cast<std::size_t>(x) != span.from + span.seen) {
+        return {};
+      }
+      ++span.seen;
+    }
+  }
+  return spans;
+}
+
+}  // namespace
+
+std::vector<Piece> pieces_of(const std::vector<std::size_t>& rows,
+                             const std::vector<std::size_t>& columns, const Taps& across,
+                             const Phases& phases, std::size_t phase, const Layout& layout) {
+  const std::size_t inputs = layout.groups * layout.group;
+  const std::size_t channels = inputs / (rows.size() * columns.size());
+  const std::size_t padded = layout.padded() / layout.groups;
+  const bool together = !spans_of(columns, 0, columns.size(), across, phases, phase).empty();
+  std::vector<Piece> pieces;
+  for (std::size_t at = 0; at < inputs;) {
+    // As far as the row of taps or the tap goes, and no pad lies between.
+    const std::size_t tap = at / channels;
+    const std::size_t stretch = (together ? columns.size() : 1) * channels;
+    std::size_t end = (at / stretch + 1) * stretch;
+    if (padded != layout.group) {
+      end = std::min(end, (at / layout.group + 1) * layout.group);
+    }
+    const std::size_t channel = at % channels;
+    const bool whole = channel == 0 && end - at >= channels;
+    end = whole ? end - (end - at) % channels : std::min(end, (tap + 1) * channels);
+    const std::size_t taps = whole ? (end - at) / channels : 1;
+    const std::size_t column = tap % columns.size();
+    pieces.push_back({rows[tap / columns.size()], channel, whole ? channels : end - at,
+                      at / layout.group * padded + at % layout.group,
+                      spans_of(columns, column, column + taps, across, phases, phase)});
+    at = end;
+  }
+  return pieces;
+}
+
+namespace {
+
+// Few bytes, two at least: too few to call somebody for.
+inline void copy(const std::byte* from, std::size_t bytes, std::byte* to) {
+  const auto ends = [&]<class Word>(Word) {
+    __builtin_memcpy(to, from, sizeof(Word));
+    __builtin_memcpy(to + bytes - sizeof(Word), from + bytes - sizeof(Word), sizeof(Word));
+  };
+  if (bytes >= 16) {
+    for (std::size_t i = 16; i < bytes; i += 16) {
+      __builtin_memcpy(to + i - 16, from + i - 16, 16);
+    }
+    __builtin_memcpy(to + bytes - 16, from + bytes - 16, 16);
+  } else if (bytes >= 8) {
+    ends(std::uint64_t{});
+  } else if (bytes >= 4) {
+    ends(std::uint32_t{});
+  } else {
+    ends(std::uint16_t{});
+  }
+}
+
 class Convolution final : public RowOperation {
  public:
   Convolution(ValueId output, ValueId input, ConvolutionPlan plan, const LinearShape& shape)
@@ -74,22 +151,49 @@ class Convolution final : public RowOperation {
   [[nodiscard]] std::size_t block() const override { return 32; }
 
   void rows(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
-    if (plan_.form == LevelForm::kDirect) {
+    if (plan_.encoding) {
       direct(run, first, last);
       return;
     }
-    const std::size_t phases = plan_.rows.taps.size() * plan_.columns.taps.size();
-    for (std::size_t p = 0; p < plan_.parts.size(); ++p) {
-      part(run, thread, p / phases, p % phases, first, last);
+    const bool large = run.has_large(run.program().value(input_).strips[plan_.strip]);
+    for (std::size_t g = 0; g < plan_.groups; ++g) {
+      for (std::size_t phase = 0; phase < phases(); ++phase) {
+        if (large) {
+          part<std::int32_t>(run, thread, g, phase, first, last);
+        } else {
+          part<std::int16_t>(run, thread, g, phase, first, last);
+        }
+      }
     }
   }
 
  private:
-  // Rows of a block that belong to a part, encoded.
-  struct Block {
-    std::uint32_t* rows;
-    std::size_t count = 0;
+  // An output: its sample, and where it is in it.
+  struct Position {
+    std::size_t sample;
+    std::size_t down;
+    std::size_t across;
   };
+
+  [[nodiscard]] std::size_t phases() const {
+    return plan_.rows.taps.size() * plan_.columns.taps.size();
+  }
+  [[nodiscard]] std::size_t phase_of(const Position& at) const {
+    return plan_.rows.of[at.down] * plan_.columns.taps.size() + plan_.columns.of[at.across];
+  }
+  [[nodiscard]] Position position(std::size_t row) const {
+    const std::size_t outputs = plan_.down.outputs * plan_.across.outputs;
+    return {row / outputs, row % outputs / plan_.across.outputs, row % plan_.across.outputs};
+  }
+  void advance(Position& at) const {
+    if (++at.across == plan_.across.outputs) {
+      at.across = 0;
+      if (++at.down == plan_.down.outputs) {
+        at.down = 0;
+        ++at.sample;
+      }
+    }
+  }
 
   [[nodiscard]] LinearTask task_of(const ConvolutionPart& part, std::size_t group) const {
     LinearTask task{};
@@ -99,14 +203,8 @@ class Convolution final : public RowOperation {
     return task;
   }
 
-  [[nodiscard]] std::size_t phase_of(std::size_t row) const {
-    const std::size_t at = row % (plan_.down.outputs * plan_.across.outputs);
-    return plan_.rows.of[at / plan_.across.outputs] * plan_.columns.taps.size() +
-           plan_.columns.of[at % plan_.across.outputs];
-  }
-
   void direct(Run& run, std::size_t first, std::size_t last) const {
-    const Encoding& e = run.program().value(input_).encodings[plan_.encoding];
+    const Encoding& e = run.program().value(input_).encodings[*plan_.encoding];
     const ConvolutionPart& part = plan_.parts.front();
     for (std::size_t row = first; row < last; ++row) {
       check(run, *run.at<std::int64_t>(e.magnitudes, row), part);
@@ -118,182 +216,117 @@ class Convolution final : public RowOperation {
     run.kernels().linear(task, 0, part.weight->panels(), first, last);
   }
 
+  template <class Level>
   void part(Run& run, unsigned thread, std::size_t group, std::size_t phase, std::size_t first,
             std::size_t last) const {
-    const std::size_t phases = plan_.rows.taps.size() * plan_.columns.taps.size();
-    const ConvolutionPart& part = plan_.parts[group * phases + phase];
+    const ConvolutionPart& part = plan_.parts[group * phases() + phase];
     const std::size_t most = last - first;
-    const std::size_t inputs = round_up(part.weight->inputs(), kPanel);
+    const std::size_t outputs = part.weight->outputs();
     const std::size_t width = part.weight->panels() * kPanel;
-    const bool whole = plan_.parts.size() == 1;
+    // Whether its outputs can be written where they belong: others lie between, or behind them,
+    // within what a panel writes.
+    const bool whole = phases() == 1 && (plan_.groups == 1 || outputs == width);
     Carver memory(run.scratch(
         thread, EncodedRows::bytes(part.layout, most) +
                     most * (sizeof(std::uint32_t) + (whole ? 0 : width) * sizeof(float)) +
-                    (inputs + part.layout.padded()) * sizeof(std::int32_t) + 5 * kLine));
-    auto* rows = memory.take<std::uint32_t>(most);
-    std::size_t count = 0;
-    for (std::size_t row = first; row < last; ++row) {
-      if (phases == 1 || phase_of(row) == phase) {
-        rows[count++] = static_cast<std::uint32_t>(row - first);
-      }
-    }
-    if (count == 0) {
-      return;
-    }
+                    most * part.layout.padded() * sizeof(Level) + 4 * kLine));
     const EncodedRows encoded(part.layout, most, memory);
-    LinearTask task = task_of(part, group);
-    if (plan_.form == LevelForm::kEncoded) {
-      const Encoding& e = run.program().value(input_).encodings[plan_.encoding];
-      task.levels = encoded.levels(run.low_bits(e));
-      const Given given{e.layout, run.levels(e), run.at<std::int64_t>(e.magnitudes, 0),
-                        run.kernels().planes};
-      for (std::size_t i = 0; i < count; ++i) {
-        check(run, join(given, part, first + rows[i], encoded.row(i)), part);
-      }
-    } else {
-      auto* levels = memory.take<std::int32_t>(inputs);
-      auto* spread = memory.take<std::int32_t>(part.layout.padded());
-      task.levels = encoded.levels(
-          run.program().digits(plan_.digits).bits());  // they change between runs only
-      for (std::size_t i = 0; i < count; ++i) {
-        gather(run, part, group, first + rows[i], levels, inputs);
-        check(run,
-              encode(run.kernels(), part.layout, task.levels.low_bits,
-                     run.sampler(plan_.digits, thread, first + rows[i]), levels, spread,
-                     encoded.row(i)),
-              part);
-      }
+    auto* rows = memory.take<std::uint32_t>(most);
+    const std::size_t inputs = part.layout.padded();
+    auto* levels = memory.take<Level>(most * inputs);
+    if (inputs != part.weight->inputs()) {
+      std::fill_n(levels, most * inputs, Level{0});  // the pads stay so
     }
-    auto* out = whole ? run.reals(output_, first) : memory.take<float>(most * width);
-    task.out = out;
+    const Value& input = run.program().value(input_);
+    const Strip& strip = input.strips[plan_.strip];
+    const std::size_t channels = input.channels / plan_.groups;
+    const std::size_t from = group * run.rows(input.domain) * channels;
+    const Source source{channels, run.at<std::int16_t>(strip.shorts, 0) + from,
+                        run.at<std::int32_t>(strip.wide, 0) + from,
+                        run.at<std::uint8_t>(strip.large, 0)};
+    std::size_t count = 0;
+    Position at = position(first);
+    for (std::size_t row = first; row < last; ++row, advance(at)) {
+      if (phase_of(at) != phase) {
+        continue;
+      }
+      gather(part, source, at, levels + count * inputs);
+      rows[count++] = static_cast<std::uint32_t>(row - first);
+    }
+    // Not one by one: a row that was just written by parts is not yet there to be read.
+    for (std::size_t i = 0; i < count; ++i) {
+      check(run, split(run.kernels(), part.layout, levels + i * inputs, encoded.row(i)), part);
+    }
+    LinearTask task = task_of(part, group);
+    task.levels = encoded.levels(kWide);
+    task.out =
+        whole ? run.reals(output_, first) + group * outputs : memory.take<float>(most * width);
     task.out_stride = whole ? run.program().value(output_).padded() : width;
     run.kernels().linear(task, 0, part.weight->panels(), 0, count);
-    const std::size_t outputs = part.weight->outputs();
     for (std::size_t i = 0; i < count && !whole; ++i) {
-      std::copy_n(out + i * width, outputs, run.reals(output_, first + rows[i]) + group * outputs);
+      std::copy_n(task.out + i * width, outputs,
+                  run.reals(output_, first + rows[i]) + group * outputs);
     }
   }
 
-  // Calls see(number of the tap, row that it sees) for taps that see something, and
-  // unseen(number) for the others.
-  template <class See, class Unseen>
-  void each_tap(const ConvolutionPart& part, std::size_t row, See see, Unseen unseen) const {
-    const std::size_t outputs = plan_.down.outputs * plan_.across.outputs;
-    const std::size_t at = row % outputs;
-    const std::size_t sample = row / outputs * plan_.down.size;
-    const std::size_t down = at / plan_.across.outputs;
-    const std::size_t across = at % plan_.across.outputs;
-    for (std::size_t k = 0; k < part.taps.size(); ++k) {
-      const std::int32_t y = plan_.down.source(down, part.taps[k][0]);
-      const std::int32_t x = plan_.across.source(across, part.taps[k][1]);
-      if (y < 0 || x < 0) {
-        unseen(k);
-      } else {
-        see(k, (sample + static_cast<std::size_t>(y)) * plan_.across.size +
-                   static_cast<std::size_t>(x));
-      }
-    }
-  }
-
-  // Puts the bits of the fours with high digits of tap `k` in their place: those of all taps lie
-  // side by side, each tap's from any bit on.
-  static void join_marks(const std::int8_t* from, std::size_t fours, std::int8_t* to,
-                         std::size_t k) {
-    const auto* bits = reinterpret_cast<const std::uint64_t*>(from);
-    auto* joined = reinterpret_cast<std::uint64_t*>(to);
-    for (std::size_t four = 0; four < fours; four += 64) {
-      const std::uint64_t word = bits[four / 64];
-      const std::size_t at = k * fours + four;
-      joined[at / 64] |= word << at % 64;
-      if (const std::uint64_t rest = word >> 1 >> (63 - at % 64); rest != 0) {
-        joined[at / 64 + 1] |= rest;
-      }
-    }
-  }
-
-  // All encoded rows of the input; none of them is of this stage.
-  struct Given {
-    const Layout& layout;
-    LevelRows rows;
-    const std::int64_t* magnitudes;
-    bool planes;
+  // A group's rows of the input.
+  struct Source {
+    std::size_t channels;
+    const std::int16_t* shorts;
+    const std::int32_t* wide;
+    const std::uint8_t* large;
   };
 
-  // A tap has few bytes, a multiple of 8: too few to call somebody for.
-  static void copy(const std::int8_t* from, std::size_t bytes, std::int8_t* to) {
-    std::size_t i = 0;
-    for (; i + 16 <= bytes; i += 16) {
-      __builtin_memcpy(to + i, from + i, 16);
-    }
-    for (; i < bytes; i += 8) {
-      __builtin_memcpy(to + i, from + i, 8);
+  // `seen` levels, from a channel of a row on.
+  static void fetch(const Source& from, std::size_t row, std::size_t channel, std::size_t seen,
+                    std::int16_t* to) {
+    copy(reinterpret_cast<const std::byte*>(from.shorts + row * from.channels + channel),
+         seen * sizeof *to, reinterpret_cast<std::byte*>(to));
+  }
+  static void fetch(const Source& from, std::size_t row, std::size_t channel, std::size_t seen,
+                    std::int32_t* to) {
+    for (std::size_t i = 0; i < seen; ++i) {
+      const std::size_t at = row * from.channels + channel + i;
+      to[i] = from.large[at / from.channels] != 0 ? from.wide[at] : from.shorts[at];
     }
   }
 
-  // Puts the encoded rows that an output sees side by side; returns Σ |n|.
-  std::int64_t join(const Given& given, const ConvolutionPart& part, std::size_t row,
-                    const EncodedRow& to) const {
-    const LevelRows& rows = given.rows;
-    const std::size_t channels = given.layout.padded();
-    const bool wide = rows.low_bits == kWide;
-    const bool planes = wide && given.planes;
-    const std::size_t bytes = wide && !planes ? 2 * channels : channels;
-    const std::size_t to_high = part.layout.padded();
-    const std::size_t parts = given.layout.groups;
-    const bool together = part.layout.groups == 1;
-    std::fill_n(to.sums, part.layout.groups, 0);
-    if (planes) {
-      std::memset(to.low + 2 * to_high, 0, low_bytes(to_high) - 2 * to_high);
+  // The levels that an output sees.
+  template <class Level>
+  void gather(const ConvolutionPart& part, const Source& source, const Position& at,
+              Level* levels) const {
+    for (const Piece& piece : part.pieces) {
+      const Piece::Span& span = piece.spans[at.across];
+      Level* to = levels + piece.to;
+      const std::int32_t y = plan_.down.source(at.down, piece.down);
+      if (y < 0 || span.seen == 0) {
+        std::fill_n(to, (span.before + span.seen + span.after) * piece.channels, Level{0});
+        continue;
+      }
+      if (span.before != 0) {
+        to = std::fill_n(to, span.before * piece.channels, Level{0});
+      }
+      const std::size_t row = at.sample * plan_.down.size + static_cast<std::size_t>(y);
+      const std::size_t seen = span.seen * piece.channels;
+      fetch(source, row * plan_.across.size + span.from, piece.channel, seen, to);
+      if (span.after != 0) {
+        std::fill_n(to + seen, span.after * piece.channels, Level{0});
+      }
     }
-    std::uint32_t extras = 0;
-    std::int64_t magnitude = 0;
-    each_tap(
-        part, row,
-        [&](std::size_t k, std::size_t from) {
-          const std::int8_t* low = rows.low + from * rows.low_stride;
-          copy(low, bytes, to.low + k * bytes);
-          if (planes) {
-            copy(low + channels, bytes, to.low + to_high + k * bytes);
-            join_marks(low + 2 * channels, channels / 4, to.low + 2 * to_high, k);
-          }
-          const Extra* more = rows.extras + from * rows.extras_stride;
-          for (std::uint32_t x = 0; x < rows.extra_counts[from]; ++x) {
-            Extra& extra = to.extras[extras++];
-            extra = more[x];
-            extra.place = static_cast<std::uint32_t>(extra.place + k * channels / 4) & 0xffffffU;
-          }
-          const std::int32_t* sums = rows.sums + from * rows.sums_stride;
-          for (std::size_t p = 0; p < parts; ++p) {
-            const std::size_t at =
-                together ? 0 : (k * parts + p) * given.layout.group / part.layout.group;
-            to.sums[at] += sums[p];
-          }
-          magnitude += given.magnitudes[from];
-        },
-        [&](std::size_t k) {
-          std::memset(to.low + k * bytes, 0, bytes);
-          if (planes) {
-            std::memset(to.low + to_high + k * bytes, 0, bytes);
-          }
-        });
-    *to.extra_count = extras;
-    return magnitude;
   }
 
-  // The levels that an output sees, zeros behind them.
-  void gather(Run& run, const ConvolutionPart& part, std::size_t group, std::size_t row,
-              std::int32_t* levels, std::size_t padded) const {
-    const std::size_t channels = part.weight->inputs() / part.taps.size();
-    each_tap(
-        part, row,
-        [&](std::size_t k, std::size_t from) {
-          const std::int32_t* n = run.plain_levels(input_, from) + group * channels;
-          for (std::size_t c = 0; c < channels; ++c) {
-            levels[k * channels + c] = n[c];
-          }
-        },
-        [&](std::size_t k) { std::fill_n(levels + k * channels, channels, 0); });
-    std::fill(levels + part.weight->inputs(), levels + padded, 0);
+  // Encodes them; returns Σ |n|.
+  static std::int64_t split(const Kernels& kernels, const Layout& layout,
+                            const std::int16_t* levels, const EncodedRow& to) {
+    *to.extra_count = 0;
+    return kernels.split_short(levels, layout.groups, layout.padded() / layout.groups, to.low,
+                               to.sums);
+  }
+  static std::int64_t split(const Kernels& kernels, const Layout& layout,
+                            const std::int32_t* levels, const EncodedRow& to) {
+    *to.extra_count = static_cast<std::uint32_t>(
+        kernels.split(levels, layout.padded(), kWide, to.low, to.extras));
+    return kernels.total(levels, layout.groups, layout.padded() / layout.groups, to.sums);
   }
 
   void check(Run& run, std::int64_t magnitude, const ConvolutionPart& part) const {

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "../program.hpp"
@@ -34,24 +35,39 @@ struct Phases {
   std::vector<std::uint32_t> of;               // phase of each output
 };
 
+// Levels that lie side by side both in a strip of the input and among those that an output sees:
+// of some taps that see neighbours.
+struct Piece {
+  // Taps of an output that see nothing, that see columns from `from` on, and that see nothing.
+  struct Span {
+    std::size_t before;
+    std::size_t seen;
+    std::size_t after;
+    std::size_t from;
+  };
+
+  std::size_t down;         // its taps' row
+  std::size_t channel;      // the first
+  std::size_t channels;     // of each tap
+  std::size_t to;           // place of its first level
+  std::vector<Span> spans;  // of each output across
+};
+
 // A part of a convolution: the outputs of one group at the positions of one phase.
 struct ConvolutionPart {
   const PackedWeight* weight;
   Layout layout;
-  std::vector<std::array<std::size_t, 2>> taps;  // down and across
+  std::vector<Piece> pieces;
 };
 
-// How the levels of the input come.
-enum class LevelForm : std::uint8_t {
-  kDirect,   // each output reads one encoded row
-  kEncoded,  // taps are encoded rows side by side
-  kPlain,    // rows are gathered, then encoded
-};
+// The pieces of taps in `rows` × `columns` for the outputs that are of phase `phase` across.
+std::vector<Piece> pieces_of(const std::vector<std::size_t>& rows,
+                             const std::vector<std::size_t>& columns, const Taps& across,
+                             const Phases& phases, std::size_t phase, const Layout& layout);
 
 struct ConvolutionPlan {
-  LevelForm form;
-  std::size_t encoding;  // of the input, unless plain
-  std::size_t digits;    // where plain
+  std::optional<std::size_t> encoding;  // of the input, where an output sees one row whole; else
+  std::size_t strip;
   std::size_t groups;
   Taps down;
   Taps across;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "../program.hpp"
@@ -30,7 +31,9 @@ std::unique_ptr<RowOperation> make_embedding(ValueId output, ValueId index,
                                              const PackedWeight& weight);
 std::unique_ptr<RowOperation> make_table(ValueId output, ValueId index, const StoredWeight& stored);
 std::unique_ptr<RowOperation> make_select(ValueId output, ValueId input, ValueId rows);
+// Reads rows as the caller gives them from `given`, where that is a place.
 std::unique_ptr<RowOperation> make_neuron(ValueId output, ValueId input,
+                                          std::optional<std::size_t> given, std::size_t channels,
                                           const std::vector<float>& inverse, std::int32_t lowest,
                                           std::int32_t highest);
 std::unique_ptr<RowOperation> make_norm(ValueId output, ValueId input, bool layer,
