@@ -29,12 +29,18 @@ Largest write_row(const KeyShape& shape, const KeyRows& rows, std::size_t row,
                   row / kPanel * (2 * kPanel * pairs) + row % kPanel * 2;
     Element* mix = reinterpret_cast<Element*>(rows.values) + h * shape.value_stride(rows.padded) +
                    row / 2 * (2 * kPanel) + row % 2;
-    for (std::size_t c = 0; c < shape.size; ++c) {
-      to[c / 2 * (2 * kPanel) + c % 2] = static_cast<Element>(k[c]);
-      mix[c / kPanel * (rows.padded * kPanel) + c % kPanel * 2] = static_cast<Element>(v[c]);
-      largest.key = std::max(largest.key, std::abs(k[c]));
-      largest.value = std::max(largest.value, std::abs(v[c]));
+    for (std::size_t c = 0; c < shape.size; c += 2) {
+      const Element pair[2] = {static_cast<Element>(k[c]),
+                               static_cast<Element>(c + 1 < shape.size ? k[c + 1] : 0)};
+      std::memcpy(to + c * kPanel, pair, sizeof pair);
     }
+    for (std::size_t c = 0; c < shape.size; ++c) {
+      mix[c / kPanel * (rows.padded * kPanel) + c % kPanel * 2] = static_cast<Element>(v[c]);
+    }
+  }
+  for (std::size_t c = 0; c < shape.heads * shape.size; ++c) {
+    largest.key = std::max(largest.key, std::abs(keys[c]));
+    largest.value = std::max(largest.value, std::abs(values[c]));
   }
   return largest;
 }

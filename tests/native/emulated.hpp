@@ -64,6 +64,14 @@ inline int sangbo_reduce_add_epi32(simde__m512i a) {
   }
   return sum;
 }
+inline float sangbo_reduce_max_ps(simde__m512 a) {
+  const simde__m512_private from = simde__m512_to_private(a);
+  float largest = from.f32[0];
+  for (int i = 1; i < 16; ++i) {
+    largest = from.f32[i] > largest ? from.f32[i] : largest;
+  }
+  return largest;
+}
 inline simde__m128i sangbo_cvtepi32_epi8(simde__m512i a) {
   const simde__m512i_private from = simde__m512i_to_private(a);
   simde__m128i_private to;
@@ -101,6 +109,7 @@ inline simde__m256i sangbo_cvtepi32_epi16(simde__m512i a) {
 #define _mm_test_epi32_mask sangbo_test_epi32_mask
 #define _mm512_zextsi128_si512 sangbo_zextsi128_si512
 #define _mm512_reduce_add_epi32 sangbo_reduce_add_epi32
+#define _mm512_reduce_max_ps sangbo_reduce_max_ps
 #define _mm512_cvtepi32_epi8 sangbo_cvtepi32_epi8
 #define _mm256_cvtepi32_epi8 sangbo_half_cvtepi32_epi8
 #define _mm_cvtepi16_epi8 sangbo_cvtepi16_epi8

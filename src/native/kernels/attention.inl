@@ -52,33 +52,28 @@ inline void put_levels(std::int32_t* p, Ints n) {
   store(p, n);
 }
 
+// Probabilities whose levels, up to 2²⁰, surely add up within 32 bits.
+constexpr std::size_t kSummed = 1024;
+
 // Levels of the probabilities of one row, zeros up to `padded`; returns their sum.
 template <class V, class Level>
 inline std::int64_t probabilities(const AttendTask& task, const std::int32_t* scores,
                                   const float* bias, std::size_t visible, std::size_t padded,
                                   float* work, Level* levels) {
   const Floats scale = all(task.scale);
-  float largest = -__builtin_inff();
-  Floats top = all(largest);
-  std::size_t i = 0;
-  for (; i + kLanes <= visible; i += kLanes) {
+  const Floats none = all(-__builtin_inff());
+  const auto seen = [visible](std::size_t from) {
+    return lanes() < all(static_cast<std::int32_t>(visible) - static_cast<std::int32_t>(from));
+  };
+  Floats top = none;
+  for (std::size_t i = 0; i < padded; i += kLanes) {
     Floats s = __builtin_convertvector(load(scores + i), Floats) * scale;
     s = bias == nullptr ? s : s + load(bias + i);
+    s = i + kLanes > visible ? (seen(i) ? s : none) : s;
     store(work + i, s);
     top = s > top ? s : top;
   }
-  for (; i < visible; ++i) {
-    work[i] = static_cast<float>(scores[i]) * task.scale;
-    work[i] = bias == nullptr ? work[i] : work[i] + bias[i];
-    largest = work[i] > largest ? work[i] : largest;
-  }
-  for (std::size_t j = 0; j < kLanes; ++j) {
-    largest = top[j] > largest ? top[j] : largest;
-  }
-  for (; i < padded; ++i) {
-    work[i] = -__builtin_inff();
-  }
-  const Floats m = all(largest);
+  const Floats m = all(V::largest(top));
   const auto highest = static_cast<float>(task.highest);
   Ints sums{};
   std::int64_t total = 0;
@@ -86,24 +81,15 @@ inline std::int64_t probabilities(const AttendTask& task, const std::int32_t* sc
     const Floats e = exponential(load(work + from) - m);
     const Floats u = e * all(task.inverse) + all(0.5F);
     Ints n = floor_of(clamp(u, 0.0F, highest));
-    if (from + kLanes > visible) {
-      for (std::size_t j = 0; j < kLanes; ++j) {
-        n[j] = from + j < visible ? n[j] : 0;
-      }
-    }
+    n = from + kLanes > visible ? n & seen(from) : n;
     sums += n;
-    if (from % 4096 == 4096 - kLanes) {
-      for (std::size_t j = 0; j < kLanes; ++j) {
-        total += sums[j];
-      }
+    if (from % kSummed == kSummed - kLanes) {
+      total += V::total(sums);
       sums = Ints{};
     }
     put_levels<V>(levels + from, n);
   }
-  for (std::size_t j = 0; j < kLanes; ++j) {
-    total += sums[j];
-  }
-  return total;
+  return total + V::total(sums);
 }
 
 template <class V, int Rows, class Element, class Level>
@@ -166,7 +152,7 @@ void attend_as(AttendTask& task) {
 }
 
 // Levels beyond 16 bits: exact, and not worth a kernel for each instruction set.
-struct Wide {
+struct Wide : PlainDigits {
   static constexpr std::size_t panels = 1;
   struct Sums {
     std::uint32_t v[kPanel];

@@ -63,6 +63,12 @@ struct Halves {
     const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
   }
+  static float largest(Floats x) {
+    const auto v = reinterpret_cast<__m256>(x);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
   static Bytes bytes(Eight n) { return bytes(shorts(n)); }
   static Bytes bytes(Words n) {
     const __m128i packed =

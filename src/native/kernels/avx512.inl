@@ -49,6 +49,7 @@ struct Avx512Vnni {
   static std::int32_t total(Ints sums) {
     return _mm512_reduce_add_epi32(reinterpret_cast<__m512i>(sums));
   }
+  static float largest(Floats x) { return _mm512_reduce_max_ps(reinterpret_cast<__m512>(x)); }
   static LaneBytes bytes(Ints n) {
     return reinterpret_cast<LaneBytes>(_mm512_cvtepi32_epi8(reinterpret_cast<__m512i>(n)));
   }

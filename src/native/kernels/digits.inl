@@ -3,7 +3,7 @@
 // V::fours      a bit for each four of bytes: whether any of them is not zero
 // V::add_pairs  adds 16-bit numbers to 32-bit sums, two neighbours to each
 // V::widen      eight numbers with zeros behind them
-// V::total      the sum of all lanes
+// V::total      the sum of all lanes, V::largest the largest of them
 // V::bytes      the low bytes of numbers; V::shorts their low 16 bits. Compilers take numbers apart
 //               one by one where __builtin_convertvector would do.
 
@@ -47,6 +47,13 @@ struct PlainDigits {
       total += sums[i];
     }
     return total;
+  }
+  static float largest(Floats x) {
+    float largest = x[0];
+    for (std::size_t i = 1; i < kLanes; ++i) {
+      largest = x[i] > largest ? x[i] : largest;
+    }
+    return largest;
   }
   static Bytes bytes(Eight n) { return __builtin_convertvector(n, Bytes); }
   static Bytes bytes(Words n) { return __builtin_convertvector(n, Bytes); }

@@ -25,7 +25,7 @@ constexpr std::size_t kLanes = 8;
 
 #include "pairs.inl"
 
-struct Plain : Wide, PlainDigits {
+struct Plain : Wide {
   static constexpr std::size_t rows = 2;
   static constexpr bool direct = true;
   static constexpr std::uint32_t offset = 0;

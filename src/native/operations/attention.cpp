@@ -131,15 +131,21 @@ class Attention final : public Job {
     const auto levels_of = [&](std::size_t at) {
       return run.plain_levels(query_, of.first_row + at / group_) + channel_of(head, at);
     };
-    std::int64_t reach = 0;
-    std::int32_t largest = shape_.highest;
-    for (std::size_t at = first; at < last; ++at) {
-      const auto [sum, most] = reach_of(levels_of(at));
-      reach = std::max(reach, sum);
-      largest = std::max(largest, most);
-    }
     constexpr std::int32_t kShort = std::numeric_limits<std::int16_t>::max();
-    const bool wide = keys.element == 4 || largest > kShort;
+    // What levels may be says most of the time that sums fit, and that queries have 16 bits.
+    const std::int32_t bound = run.program().value(query_).largest;
+    std::int64_t reach = static_cast<std::int64_t>(keys.size) * bound;
+    std::int32_t largest = bound;
+    if (bound > kShort || !fits(reach, of.largest.key)) {
+      reach = 0;
+      largest = 0;
+      for (std::size_t at = first; at < last; ++at) {
+        const auto [sum, most] = reach_of(levels_of(at));
+        reach = std::max(reach, sum);
+        largest = std::max(largest, most);
+      }
+    }
+    const bool wide = keys.element == 4 || std::max(largest, shape_.highest) > kShort;
     const std::size_t element = wide ? sizeof(std::int32_t) : sizeof(std::int16_t);
     std::byte* memory = run.scratch(thread, 4 * (stride * (8 + element) + size * element));
     AttendTask task{};
@@ -163,7 +169,7 @@ class Attention final : public Job {
       const std::size_t row = at / group_;
       const std::int32_t* from = levels_of(at);
       const std::size_t visible = shape_.causal ? of.before + row + 1 : of.length;
-      copy_query(from, query, wide);
+      copy_query(run.kernels(), from, query, wide);
       task.queries[task.rows] = query;
       task.visible[task.rows] = visible;
       task.out[task.rows] = run.reals(output_, of.first_row + row) + channel_of(head, at);
@@ -189,6 +195,11 @@ class Attention final : public Job {
     return (head * group_ + query % group_) * source_.shape.size;
   }
 
+  // Whether a sum of so much, each part times `largest`, stays within 32 bits.
+  static bool fits(std::int64_t sum, std::int32_t largest) {
+    return sum * largest < std::int64_t{1} << 31;
+  }
+
   // Σ |n| and the largest |n| of one query.
   [[nodiscard]] std::pair<std::int64_t, std::int32_t> reach_of(const std::int32_t* levels) const {
     std::int64_t sum = 0;
@@ -202,16 +213,17 @@ class Attention final : public Job {
   }
 
   // Copies a query, with a zero behind it where its size is odd.
-  void copy_query(const std::int32_t* from, std::byte* to, bool wide) const {
+  void copy_query(const Kernels& kernels, const std::int32_t* from, std::byte* to,
+                  bool wide) const {
     const std::size_t size = source_.shape.size;
-    const std::size_t end = size + size % 2;
-    for (std::size_t c = 0; c < end; ++c) {
-      const std::int32_t n = c < size ? from[c] : 0;
-      if (wide) {
-        reinterpret_cast<std::int32_t*>(to)[c] = n;
-      } else {
-        reinterpret_cast<std::int16_t*>(to)[c] = static_cast<std::int16_t>(n);
-      }
+    if (wide) {
+      auto* levels = reinterpret_cast<std::int32_t*>(to);
+      std::copy_n(from, size, levels);
+      std::fill_n(levels + size, size % 2, 0);
+    } else {
+      auto* levels = reinterpret_cast<std::int16_t*>(to);
+      kernels.narrow(from, size, levels);
+      std::fill_n(levels + size, size % 2, std::int16_t{0});
     }
   }
 
@@ -228,11 +240,10 @@ class Attention final : public Job {
 
   void finish(Run& run, const AttendTask& task, const Largest& largest, std::int64_t reach,
               const Tallies& tallies) const {
-    constexpr std::int64_t kLimit = std::int64_t{1} << 31;
-    bool fits = reach * largest.key < kLimit;
+    bool fit = fits(reach, largest.key);
     for (int r = 0; r < task.rows; ++r) {
       const std::size_t at = static_cast<std::size_t>(r) * task.stride;
-      fits = fits && task.sums[r] * largest.value < kLimit;
+      fit = fit && fits(task.sums[r], largest.value);
       if (tallies.probabilities == nullptr) {
         continue;
       }
@@ -244,7 +255,7 @@ class Attention final : public Job {
         tallies.probabilities->add(run.kernels(), levels, task.visible[r]);
       }
     }
-    if (!fits) {
+    if (!fit) {
       run.fail(Fault::kAccumulator, output_);
     }
   }
