@@ -34,8 +34,11 @@ Largest write_row(const KeyShape& shape, const KeyRows& rows, std::size_t row,
                                static_cast<Element>(c + 1 < shape.size ? k[c + 1] : 0)};
       std::memcpy(to + c * kPanel, pair, sizeof pair);
     }
-    for (std::size_t c = 0; c < shape.size; ++c) {
-      mix[c / kPanel * (rows.padded * kPanel) + c % kPanel * 2] = static_cast<Element>(v[c]);
+    for (std::size_t c = 0; c < shape.size; c += kPanel) {
+      const std::size_t count = std::min(kPanel, shape.size - c);
+      for (std::size_t i = 0; i < count; ++i) {
+        mix[c * rows.padded + 2 * i] = static_cast<Element>(v[c + i]);
+      }
     }
   }
   for (std::size_t c = 0; c < shape.heads * shape.size; ++c) {

@@ -74,13 +74,13 @@ inline std::int64_t probabilities(const AttendTask& task, const std::int32_t* sc
     top = s > top ? s : top;
   }
   const Floats m = all(V::largest(top));
-  const auto highest = static_cast<float>(task.highest);
+  const Floats highest = all(static_cast<float>(task.highest));
   Ints sums{};
   std::int64_t total = 0;
   for (std::size_t from = 0; from < padded; from += kLanes) {
     const Floats e = exponential(load(work + from) - m);
-    const Floats u = e * all(task.inverse) + all(0.5F);
-    Ints n = floor_of(clamp(u, 0.0F, highest));
+    const Floats u = e * all(task.inverse) + all(0.5F);  // above 0: what is cut off is the floor
+    Ints n = __builtin_convertvector(u > highest ? highest : u, Ints);
     n = from + kLanes > visible ? n & seen(from) : n;
     sums += n;
     if (from % kSummed == kSummed - kLanes) {
