@@ -11,9 +11,6 @@
 namespace sangbo {
 namespace {
 
-// Most taps of a depthwise convolution whose magnitudes surely add up within 32 bits.
-constexpr std::size_t kDepthwiseTaps = 1024;
-
 // The outputs [first, first + count) of a weight, at chosen taps where these are not all; `values`
 // holds what must be copied for that.
 StoredWeight part_of(const StoredWeight& whole, std::size_t first, std::size_t count,
@@ -97,10 +94,10 @@ ValueId Program::convolution(std::string name, ValueId input, const StoredWeight
   const std::size_t inputs = values_[input].channels;
   const Domain domain{values_[input].domain.axis, down.outputs * across.outputs};
   if (groups == inputs && groups == weight.outputs && weight.inputs <= kDepthwiseTaps) {
-    need_plain(input);
+    const std::size_t strip = need_strip(input, 1);
     const std::size_t stage = read({input}, false, domain);
     const ValueId id = write_rows(std::move(name), Kind::kReal, domain, weight.outputs, stage);
-    add_rows(stage, domain, make_depthwise(id, input, weight, windows, shape));
+    add_rows(stage, domain, make_depthwise(id, input, strip, weight, windows, shape));
     return id;
   }
   const std::size_t channels = inputs / groups;

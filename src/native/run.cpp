@@ -24,6 +24,7 @@ Run::Run(Program& program, const Call& call)
     offsets.push_back(bytes);
     bytes += round_up(slot.bytes * call.rows[slot.axis], kLine);
   }
+  bytes += kDepthwiseBlock * sizeof(std::int16_t);  // which may be read behind a row
   workspace_bytes_ = bytes;
   if (program.workspace_.bytes() < bytes) {
     program.workspace_ = Buffer();

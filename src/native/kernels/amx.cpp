@@ -43,7 +43,7 @@ const Kernels kAmx = {
     true,
     linear_tiles,
     attend<Avx512Vnni>,
-    depthwise,
+    depthwise<Avx512Vnni>,
     settle,
     split_planes<Avx512Vnni>,
     total,

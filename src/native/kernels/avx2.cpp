@@ -69,7 +69,7 @@ const Kernels kAvx2 = {
     false,
     linear<Avx2>,
     attend<Avx2>,
-    depthwise,
+    depthwise<Avx2>,
     settle,
     split_words<Avx2>,
     total,

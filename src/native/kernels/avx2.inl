@@ -50,9 +50,17 @@ struct Halves {
     __builtin_memcpy(&all, &bytes, sizeof bytes);
     return fours(all);
   }
-  static Ints add_pairs(Ints sums, Shorts n) {
-    const __m256i pairs = _mm256_madd_epi16(reinterpret_cast<__m256i>(n), _mm256_set1_epi16(1));
-    return sums + reinterpret_cast<Ints>(pairs);
+  static Ints add_products(Ints sums, Shorts a, Shorts b) {
+    return sums + reinterpret_cast<Ints>(_mm256_madd_epi16(reinterpret_cast<__m256i>(a),
+                                                           reinterpret_cast<__m256i>(b)));
+  }
+  static void side_by_side(Shorts a, Shorts b, Shorts (&to)[2]) {
+    const auto x = reinterpret_cast<__m256i>(a);
+    const auto y = reinterpret_cast<__m256i>(b);
+    const __m256i low = _mm256_unpacklo_epi16(x, y);  // of each half
+    const __m256i high = _mm256_unpackhi_epi16(x, y);
+    to[0] = reinterpret_cast<Shorts>(_mm256_permute2x128_si256(low, high, 0x20));
+    to[1] = reinterpret_cast<Shorts>(_mm256_permute2x128_si256(low, high, 0x31));
   }
   static Shorts widen(Words n) {
     return reinterpret_cast<Shorts>(_mm256_zextsi128_si256(reinterpret_cast<__m128i>(n)));

@@ -39,9 +39,20 @@ struct Avx512Vnni {
     return _mm_test_epi32_mask(v, v);
   }
   static std::uint64_t fours(Bytes bytes) { return PlainDigits::fours(bytes); }
-  static Ints add_pairs(Ints sums, Shorts n) {
-    const __m512i pairs = _mm512_madd_epi16(reinterpret_cast<__m512i>(n), _mm512_set1_epi16(1));
-    return sums + reinterpret_cast<Ints>(pairs);
+  static Ints add_products(Ints sums, Shorts a, Shorts b) {
+    return reinterpret_cast<Ints>(_mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sums),
+                                                      reinterpret_cast<__m512i>(a),
+                                                      reinterpret_cast<__m512i>(b)));
+  }
+  static void side_by_side(Shorts a, Shorts b, Shorts (&to)[2]) {
+    const Shorts first = {0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
+                          8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+    for (std::size_t half = 0; half < 2; ++half) {
+      const Shorts places = first + static_cast<std::int16_t>(half * kLanes);
+      to[half] = reinterpret_cast<Shorts>(
+          _mm512_permutex2var_epi16(reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(places),
+                                    reinterpret_cast<__m512i>(b)));
+    }
   }
   static Shorts widen(Words n) {
     return reinterpret_cast<Shorts>(_mm512_zextsi128_si512(reinterpret_cast<__m128i>(n)));

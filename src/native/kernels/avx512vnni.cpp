@@ -48,7 +48,7 @@ const Kernels kAvx512Vnni = {
     true,
     linear_blocks,
     attend<Avx512Vnni>,
-    depthwise,
+    depthwise<Avx512Vnni>,
     settle,
     split_planes<Avx512Vnni>,
     total,

@@ -64,7 +64,7 @@ const Kernels kAvxVnni = {
     true,
     linear<AvxVnni>,
     attend<AvxVnni>,
-    depthwise,
+    depthwise<AvxVnni>,
     settle,
     split_planes<AvxVnni>,
     total,

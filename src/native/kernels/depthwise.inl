@@ -1,66 +1,50 @@
-// Depthwise convolutions: levels times weights, channel by channel.
+// Depthwise convolutions: levels of 16 bits times weights, channel by channel, two taps at a time.
 
-inline Ints magnitude_of(Ints n) { return n < 0 ? -n : n; }
-
-// Sixteen channels from `at` on; returns the largest Σ |n| of each lane.
-template <bool Shifted, bool Bounded>
-inline Ints depthwise_channels(const DepthwiseTask& task, std::size_t at, float* out) {
-  Floats y[kParts] = {};
-  Ints reach[kParts] = {};
+template <class V, bool Shifted>
+inline void depthwise_channels(const DepthwiseTask& task, std::size_t at, float* out) {
+  const bool whole = at + kLanes < task.channels;  // whether there is a second half
+  Floats y[2] = {};
   for (std::size_t g = 0; g < task.groups; ++g) {
-    Ints sums[kParts] = {};
-    Ints totals[kParts] = {};
-    for (std::size_t t = g * task.taps; t < (g + 1) * task.taps; ++t) {
-      const std::int32_t* levels = task.levels[t];
-      if (levels == nullptr) {
-        continue;
-      }
-      const std::int32_t* weights = task.weights + t * task.padded + at;
-      for (std::size_t part = 0; part < kParts; ++part) {
-        const Ints n = load(levels + at + part * kLanes);
-        sums[part] += n * load(weights + part * kLanes);
-        if (!Bounded) {
-          reach[part] += magnitude_of(n);
-        }
+    Ints sums[2] = {};
+    Ints totals[2] = {};
+    for (std::size_t p = g * task.pairs; p < (g + 1) * task.pairs; ++p) {
+      Shorts first;
+      Shorts second;
+      __builtin_memcpy(&first, task.levels[2 * p] + at, sizeof first);
+      __builtin_memcpy(&second, task.levels[2 * p + 1] + at, sizeof second);
+      Shorts pairs[2];
+      V::side_by_side(first, second, pairs);
+      for (std::size_t half = 0; half < 2; ++half) {
+        Shorts w;
+        __builtin_memcpy(&w, task.weights + (p * task.width + at + half * kLanes) * 2, sizeof w);
+        sums[half] = V::add_products(sums[half], pairs[half], w);
         if (Shifted) {
-          totals[part] += n;
+          totals[half] = V::add_products(totals[half], pairs[half], Shorts{} + std::int16_t{1});
         }
       }
     }
-    for (std::size_t part = 0; part < kParts; ++part) {
-      const std::size_t place = g * task.padded + at + part * kLanes;
-      y[part] += __builtin_convertvector(sums[part], Floats) * load(task.scales + place);
+    for (std::size_t half = 0; half < 2; ++half) {
+      const std::size_t place = g * task.width + at + half * kLanes;
+      y[half] += __builtin_convertvector(sums[half], Floats) * load(task.scales + place);
       if (Shifted) {
-        y[part] += __builtin_convertvector(totals[part], Floats) * load(task.minima + place);
+        y[half] += __builtin_convertvector(totals[half], Floats) * load(task.minima + place);
       }
     }
   }
-  for (std::size_t part = 0; part < kParts; ++part) {
-    y[part] = y[part] * all(task.threshold);
+  for (std::size_t half = 0; half < (whole ? 2 : 1); ++half) {
+    Floats result = y[half] * all(task.threshold);
     if (task.bias != nullptr) {
-      y[part] += load(task.bias + at + part * kLanes);
+      result += load(task.bias + at + half * kLanes);
     }
-    store(out + at + part * kLanes, y[part]);
+    store(out + at + half * kLanes, result);
   }
-  Ints most = reach[0];
-  for (std::size_t part = 1; part < kParts; ++part) {
-    most = reach[part] > most ? reach[part] : most;
-  }
-  return most;
 }
 
-std::uint32_t depthwise(const DepthwiseTask& task, float* out) {
-  Ints most{};
-  const auto channels = task.minima != nullptr ? depthwise_channels<true, false>
-                        : task.bounded         ? depthwise_channels<false, true>
-                                               : depthwise_channels<false, false>;
-  for (std::size_t at = 0; at < task.padded; at += kParts * kLanes) {
-    const Ints reach = channels(task, at, out);
-    most = reach > most ? reach : most;
+template <class V>
+void depthwise(const DepthwiseTask& task, float* out) {
+  const auto channels =
+      task.minima == nullptr ? depthwise_channels<V, false> : depthwise_channels<V, true>;
+  for (std::size_t at = 0; at < task.channels; at += kShorts) {
+    channels(task, at, out);
   }
-  std::int32_t largest = 0;
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    largest = most[i] > largest ? most[i] : largest;
-  }
-  return static_cast<std::uint32_t>(largest);
 }

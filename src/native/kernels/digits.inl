@@ -1,7 +1,8 @@
 // Levels as the digits that linear operations read, and their sums.
 //
 // V::fours      a bit for each four of bytes: whether any of them is not zero
-// V::add_pairs  adds 16-bit numbers to 32-bit sums, two neighbours to each
+// V::add_products  adds products of 16-bit numbers to 32-bit sums, those of two neighbours to each
+// V::side_by_side  the numbers of two registers in turn
 // V::widen      eight numbers with zeros behind them
 // V::total      the sum of all lanes, V::largest the largest of them
 // V::bytes      the low bytes of numbers; V::shorts their low 16 bits. Compilers take numbers apart
@@ -31,10 +32,20 @@ struct PlainDigits {
     }
     return bits;
   }
-  static Ints add_pairs(Ints sums, Shorts n) {
-    Ints pairs;
-    __builtin_memcpy(&pairs, &n, sizeof pairs);
-    return sums + (pairs >> 16) + (pairs << 16 >> 16);
+  static Ints add_products(Ints sums, Shorts a, Shorts b) {
+    Ints x;
+    Ints y;
+    __builtin_memcpy(&x, &a, sizeof x);
+    __builtin_memcpy(&y, &b, sizeof y);
+    return sums + (x >> 16) * (y >> 16) + (x << 16 >> 16) * (y << 16 >> 16);
+  }
+  static void side_by_side(Shorts a, Shorts b, Shorts (&to)[2]) {
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      for (std::size_t half = 0; half < 2; ++half) {
+        to[half][2 * i] = a[half * kLanes + i];
+        to[half][2 * i + 1] = b[half * kLanes + i];
+      }
+    }
   }
   static Shorts widen(Words n) {
     Shorts all{};
@@ -255,6 +266,7 @@ std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t g
 template <class V, class Many, class Few>
 inline std::int64_t each_short(const std::int16_t* levels, std::size_t groups, std::size_t group,
                                std::int32_t* sums, Many many, Few few) {
+  const Shorts ones = Shorts{} + std::int16_t{1};
   std::int64_t magnitude = 0;
   std::size_t i = 0;
   for (std::size_t g = 0; g < groups; ++g) {
@@ -264,16 +276,16 @@ inline std::int64_t each_short(const std::int16_t* levels, std::size_t groups, s
     for (; i + kShorts <= end; i += kShorts) {
       Shorts n;
       __builtin_memcpy(&n, levels + i, sizeof n);
-      sum = V::add_pairs(sum, n);
-      reach = V::add_pairs(reach, n < 0 ? -n : n);
+      sum = V::add_products(sum, n, ones);
+      reach = V::add_products(reach, n < 0 ? -n : n, ones);
       many(n, i);
     }
     for (; i < end; i += 8) {
       Words words;
       __builtin_memcpy(&words, levels + i, sizeof words);
       const Shorts n = V::widen(words);
-      sum = V::add_pairs(sum, n);
-      reach = V::add_pairs(reach, n < 0 ? -n : n);
+      sum = V::add_products(sum, n, ones);
+      reach = V::add_products(reach, n < 0 ? -n : n, ones);
       few(words, i);
     }
     sums[g] = V::total(sum);

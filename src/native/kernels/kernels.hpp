@@ -77,18 +77,22 @@ struct LinearTask {
   std::size_t out_stride;
 };
 
-// A depthwise convolution of one output position: each channel is summed over its own taps.
+// Channels that may be read at a time.
+inline constexpr std::size_t kDepthwiseBlock = 32;
+
+// A depthwise convolution of one output position: each channel is summed over its own taps, whose
+// levels have 16 bits and may be read up to a multiple of kDepthwiseBlock.
 struct DepthwiseTask {
-  const std::int32_t* const* levels;  // of each tap, padded to 16 channels; null outside
-  const std::int32_t* weights;        // [tap][padded]
+  const std::int16_t* const* levels;  // of each tap, those of a pair one behind the other
+  const std::int16_t* weights;        // [pair][width][2]
   std::size_t groups;                 // groups of taps, each with its own scale
-  std::size_t taps;                   // of a group
-  std::size_t padded;                 // channels, a multiple of 16
-  const float* scales;                // [group][padded]
-  const float* minima;                // the same, or null
-  const float* bias;                  // [padded], or null
+  std::size_t pairs;                  // of taps of a group
+  std::size_t channels;
+  std::size_t width;    // channels up to a multiple of kDepthwiseBlock
+  const float* scales;  // [group][width]
+  const float* minima;  // the same, or null
+  const float* bias;    // [width], or null
   float threshold;
-  bool bounded;  // whether the sums surely fit 32 bits, so that nobody asks for their reach
 };
 
 enum class Function : std::uint8_t {
@@ -162,9 +166,8 @@ struct Kernels {
   void (*linear)(const LinearTask&, std::size_t first_panel, std::size_t last_panel,
                  std::size_t first_row, std::size_t last_row);
   void (*attend)(AttendTask&);
-  // Fills out[padded]; returns the largest Σ |n| of a channel, which must fit 32 bits,
-  // or 0 where it is bounded.
-  std::uint32_t (*depthwise)(const DepthwiseTask&, float* out);
+  // Fills `out`; nobody says what pads up to a multiple of 16 hold afterwards.
+  void (*depthwise)(const DepthwiseTask&, float* out);
 
   // Levels of `count` reals (padded to 16, pads become 0); `inverse` has `count` values padded
   // alike, or one where `gains` is false. Returns false where a real is NaN or infinite.

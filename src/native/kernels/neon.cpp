@@ -156,7 +156,7 @@ const Kernels kNeonDotprod = {
     true,
     linear<Neon>,
     attend<Neon>,
-    depthwise,
+    depthwise<Neon>,
     settle,
     split_planes<Neon>,
     total,

@@ -112,7 +112,7 @@ const Kernels kPortable = {
     true,
     linear<Plain>,
     attend<Plain>,
-    depthwise,
+    depthwise<Plain>,
     settle,
     split_planes<Plain>,
     total,

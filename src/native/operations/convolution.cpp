@@ -168,31 +168,11 @@ class Convolution final : public RowOperation {
   }
 
  private:
-  // An output: its sample, and where it is in it.
-  struct Position {
-    std::size_t sample;
-    std::size_t down;
-    std::size_t across;
-  };
-
   [[nodiscard]] std::size_t phases() const {
     return plan_.rows.taps.size() * plan_.columns.taps.size();
   }
-  [[nodiscard]] std::size_t phase_of(const Position& at) const {
-    return plan_.rows.of[at.down] * plan_.columns.taps.size() + plan_.columns.of[at.across];
-  }
-  [[nodiscard]] Position position(std::size_t row) const {
-    const std::size_t outputs = plan_.down.outputs * plan_.across.outputs;
-    return {row / outputs, row % outputs / plan_.across.outputs, row % plan_.across.outputs};
-  }
-  void advance(Position& at) const {
-    if (++at.across == plan_.across.outputs) {
-      at.across = 0;
-      if (++at.down == plan_.down.outputs) {
-        at.down = 0;
-        ++at.sample;
-      }
-    }
+  [[nodiscard]] std::size_t phase_of(const Walk& at) const {
+    return plan_.rows.of[at.down()] * plan_.columns.taps.size() + plan_.columns.of[at.across()];
   }
 
   [[nodiscard]] LinearTask task_of(const ConvolutionPart& part, std::size_t group) const {
@@ -245,8 +225,8 @@ class Convolution final : public RowOperation {
                         run.at<std::int32_t>(strip.wide, 0) + from,
                         run.at<std::uint8_t>(strip.large, 0)};
     std::size_t count = 0;
-    Position at = position(first);
-    for (std::size_t row = first; row < last; ++row, advance(at)) {
+    Walk at(plan_.down, plan_.across, first);
+    for (std::size_t row = first; row < last; ++row, at.next()) {
       if (phase_of(at) != phase) {
         continue;
       }
@@ -293,12 +273,12 @@ class Convolution final : public RowOperation {
 
   // The levels that an output sees.
   template <class Level>
-  void gather(const ConvolutionPart& part, const Source& source, const Position& at,
+  void gather(const ConvolutionPart& part, const Source& source, const Walk& at,
               Level* levels) const {
     for (const Piece& piece : part.pieces) {
-      const Piece::Span& span = piece.spans[at.across];
+      const Piece::Span& span = piece.spans[at.across()];
       Level* to = levels + piece.to;
-      const std::int32_t y = plan_.down.source(at.down, piece.down);
+      const std::int32_t y = plan_.down.source(at.down(), piece.down);
       if (y < 0 || span.seen == 0) {
         std::fill_n(to, (span.before + span.seen + span.after) * piece.channels, Level{0});
         continue;
@@ -306,7 +286,7 @@ class Convolution final : public RowOperation {
       if (span.before != 0) {
         to = std::fill_n(to, span.before * piece.channels, Level{0});
       }
-      const std::size_t row = at.sample * plan_.down.size + static_cast<std::size_t>(y);
+      const std::size_t row = at.sample() * plan_.down.size + static_cast<std::size_t>(y);
       const std::size_t seen = span.seen * piece.channels;
       fetch(source, row * plan_.across.size + span.from, piece.channel, seen, to);
       if (span.after != 0) {
@@ -342,103 +322,11 @@ class Convolution final : public RowOperation {
   std::vector<std::vector<float>> bias_;  // of each group
 };
 
-// Each channel by itself: one output for each.
-class Depthwise final : public RowOperation {
- public:
-  Depthwise(ValueId output, ValueId input, const StoredWeight& weight, const Windows& windows,
-            const LinearShape& shape)
-      : output_(output),
-        input_(input),
-        down_(windows[0]),
-        across_(windows[1]),
-        width_(round_up(weight.outputs, kPanel)),
-        groups_(weight.inputs / weight.group),
-        bits_(weight.bits),
-        weights_(weight.inputs * width_),
-        scales_(groups_ * width_),
-        minima_(weight.minimum == nullptr ? 0 : groups_ * width_),
-        bias_(padded(shape.bias)),
-        threshold_(shape.threshold) {
-    for (std::size_t o = 0; o < weight.outputs; ++o) {
-      for (std::size_t t = 0; t < weight.inputs; ++t) {
-        weights_[t * width_ + o] = stored_integer(weight, o, t);
-      }
-      for (std::size_t g = 0; g < groups_; ++g) {
-        scales_[g * width_ + o] = stored_real(weight.scale, o * groups_ + g, weight.half);
-        if (weight.minimum != nullptr) {
-          minima_[g * width_ + o] = stored_real(weight.minimum, o * groups_ + g, weight.half);
-        }
-      }
-    }
-  }
-
-  [[nodiscard]] std::size_t block() const override { return 32; }
-
-  void rows(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
-    const std::size_t taps = down_.kernel * across_.kernel;
-    const std::size_t outputs = down_.outputs * across_.outputs;
-    Carver memory(run.scratch(thread, taps * sizeof(void*) + kLine));
-    auto* levels = memory.take<const std::int32_t*>(taps);
-    DepthwiseTask task{};
-    task.levels = levels;
-    task.weights = weights_.data();
-    task.groups = groups_;
-    task.taps = taps / groups_;
-    task.padded = width_;
-    task.scales = scales_.data();
-    task.minima = minima_.empty() ? nullptr : minima_.data();
-    task.bias = bias_.empty() ? nullptr : bias_.data();
-    task.threshold = threshold_;
-    task.bounded =
-        fits(run.program().value(input_).largest * static_cast<std::int64_t>(taps), bits_);
-    for (std::size_t row = first; row < last; ++row) {
-      const std::size_t at = row % outputs;
-      const std::size_t sample = row / outputs * down_.size;
-      std::size_t k = 0;
-      for (std::size_t i = 0; i < down_.kernel; ++i) {
-        const std::int32_t y = down_.source(at / across_.outputs, i);
-        for (std::size_t j = 0; j < across_.kernel; ++j) {
-          const std::int32_t x = across_.source(at % across_.outputs, j);
-          levels[k++] =
-              y < 0 || x < 0
-                  ? nullptr
-                  : run.plain_levels(input_, (sample + static_cast<std::size_t>(y)) * across_.size +
-                                                 static_cast<std::size_t>(x));
-        }
-      }
-      const std::uint32_t reach = run.kernels().depthwise(task, run.reals(output_, row));
-      if (!fits(reach, bits_)) {
-        run.fail(Fault::kAccumulator, output_);
-      }
-    }
-  }
-
- private:
-  ValueId output_;
-  ValueId input_;
-  Taps down_;
-  Taps across_;
-  std::size_t width_;
-  std::size_t groups_;
-  int bits_;
-  std::vector<std::int32_t> weights_;  // [tap][width]
-  std::vector<float> scales_;          // [group][width]
-  std::vector<float> minima_;
-  std::vector<float> bias_;
-  float threshold_;
-};
-
 }  // namespace
 
 std::unique_ptr<RowOperation> make_convolution(ValueId output, ValueId input, ConvolutionPlan plan,
                                                const LinearShape& shape) {
   return std::make_unique<Convolution>(output, input, std::move(plan), shape);
-}
-
-std::unique_ptr<RowOperation> make_depthwise(ValueId output, ValueId input,
-                                             const StoredWeight& weight, const Windows& windows,
-                                             const LinearShape& shape) {
-  return std::make_unique<Depthwise>(output, input, weight, windows, shape);
 }
 
 }  // namespace sangbo

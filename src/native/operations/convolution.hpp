@@ -25,6 +25,36 @@ struct Taps {
   std::vector<std::int32_t> sources;  // [outputs][kernel]
 };
 
+// Where an output is, one after the other.
+class Walk {
+ public:
+  Walk(const Taps& down, const Taps& across, std::size_t row)
+      : downs_(down.outputs),
+        acrosses_(across.outputs),
+        sample_(row / (downs_ * acrosses_)),
+        down_(row / acrosses_ % downs_),
+        across_(row % acrosses_) {}
+  void next() {
+    if (++across_ == acrosses_) {
+      across_ = 0;
+      if (++down_ == downs_) {
+        down_ = 0;
+        ++sample_;
+      }
+    }
+  }
+  [[nodiscard]] std::size_t sample() const { return sample_; }
+  [[nodiscard]] std::size_t down() const { return down_; }
+  [[nodiscard]] std::size_t across() const { return across_; }
+
+ private:
+  std::size_t downs_;
+  std::size_t acrosses_;
+  std::size_t sample_;
+  std::size_t down_;
+  std::size_t across_;
+};
+
 // Outputs along one axis whose taps see something in the same places, or in fewer: where zeros lie
 // between inputs, most taps of an output see one of them.
 struct Phases {
@@ -78,8 +108,11 @@ struct ConvolutionPlan {
 
 std::unique_ptr<RowOperation> make_convolution(ValueId output, ValueId input, ConvolutionPlan plan,
                                                const LinearShape& shape);
-std::unique_ptr<RowOperation> make_depthwise(ValueId output, ValueId input,
+// Each channel by itself, one output for each; at most kDepthwiseTaps taps.
+std::unique_ptr<RowOperation> make_depthwise(ValueId output, ValueId input, std::size_t strip,
                                              const StoredWeight& weight, const Windows& windows,
                                              const LinearShape& shape);
+// With more, sums of levels in 16 bits might not fit 32.
+inline constexpr std::size_t kDepthwiseTaps = 512;
 
 }  // namespace sangbo
