@@ -131,13 +131,12 @@ inline void linear_rows(const LinearTask& task, std::size_t first_panel, std::si
   const std::size_t fours = task.groups * task.quads;
   const std::size_t first = group * task.quads;
   Block block{};
-  const std::uint64_t* marks[kBlockRows] = {};
+  const Strided marks{levels.low + row * levels.low_stride + 8 * fours, levels.low_stride};
   bool further = false;
   for (std::size_t r = 0; r < kBlockRows; ++r) {
     const std::int8_t* low = levels.low + (row + r) * levels.low_stride;
     block.low[r] = low + 4 * first;
     block.high[r] = block.low[r] + 4 * fours;
-    marks[r] = reinterpret_cast<const std::uint64_t*>(low + 8 * fours);
     further = further || levels.extra_counts[row + r] != 0;
   }
   active.count = 0;

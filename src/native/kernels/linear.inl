@@ -18,10 +18,27 @@
 constexpr DigitCosts kByteCosts = {2, {{8, 1.0}, {kWide, 1.1}}, 8.0};
 [[maybe_unused]] const DigitCosts& byte_costs(std::size_t) { return kByteCosts; }
 
+// Rows of bytes `stride` apart.
+struct Strided {
+  const std::int8_t* first;
+  std::size_t stride;
+
+  [[nodiscard]] const std::int8_t* row(int r) const {
+    return first + static_cast<std::size_t>(r) * stride;
+  }
+};
+
 template <class V, int Rows>
 struct Cursor {
   const Extra* next[Rows];
   const Extra* end[Rows];
+
+  void begin(const LevelRows& levels, std::size_t row) {
+    for (std::size_t r = 0; r < Rows; ++r) {
+      next[r] = levels.extras + (row + r) * levels.extras_stride;
+      end[r] = next[r] + levels.extra_counts[row + r];
+    }
+  }
 };
 
 // Σ over one four of inputs with digits beside the low ones, for all rows that have them.
@@ -54,8 +71,13 @@ template <class V, int Rows>
 inline constexpr int kDirectSteps = 2 * kChains<V, Rows>;
 
 template <class V, int Rows, int Bits, int Steps>
-inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low, std::size_t quads,
+inline void sum_group(const std::uint8_t* values, const Strided& rows, std::size_t quads,
                       typename V::Sums* sums) {
+  const std::int8_t* low[Rows];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+    low[r] = rows.row(r);
+  }
   constexpr std::size_t kSteps = Steps;
   constexpr std::size_t kSide = kChains<V, Rows>;
   typename V::Part part[kSide][Rows];
@@ -122,15 +144,15 @@ inline void sum_group(const std::uint8_t* values, const std::int8_t* const* low,
 
 // The same for levels in 16 bits, which are summed in 32 at once.
 template <class V, int Rows, int Bits>
-inline void sum_wide(const std::uint8_t* values, const std::int8_t* const* low, std::size_t quads,
+inline void sum_wide(const std::uint8_t* values, const Strided& low, std::size_t quads,
                      typename V::Sums* sums) {
   const auto one = [&](const typename V::Weights& w, std::size_t k) {
     const typename V::Weights even = V::even(w);
     const typename V::Weights odd = V::odd(w);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      sums[r] = V::multiply_wide(sums[r], even, V::four(low[r] + 8 * k));
-      sums[r] = V::multiply_wide(sums[r], odd, V::four(low[r] + 8 * k + 4));
+      sums[r] = V::multiply_wide(sums[r], even, V::four(low.row(r) + 8 * k));
+      sums[r] = V::multiply_wide(sums[r], odd, V::four(low.row(r) + 8 * k + 4));
     }
   };
   for (std::size_t k = 0; k < quads; k += Bits == 8 ? 1 : 2) {
@@ -146,13 +168,14 @@ inline void sum_wide(const std::uint8_t* values, const std::int8_t* const* low, 
 
 // Calls step(k) for each four k of [first, last) in which one of the rows has high digits.
 template <int Rows, class Step>
-inline void each_active(const std::uint64_t* const* active, std::size_t first, std::size_t last,
-                        Step step) {
+inline void each_active(const Strided& active, std::size_t first, std::size_t last, Step step) {
   for (std::size_t word = first / 64; 64 * word < last; ++word) {
     std::uint64_t bits = 0;
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      bits |= active[r][word];
+      std::uint64_t own;
+      __builtin_memcpy(&own, active.row(r) + 8 * word, sizeof own);
+      bits |= own;
     }
     if (64 * word < first) {
       bits &= ~std::uint64_t{0} << first % 64;
@@ -169,9 +192,8 @@ inline void each_active(const std::uint64_t* const* active, std::size_t first, s
 // Adds Σ high digits × weights · 2⁸ of the fours [first, last), most of which have none, once the
 // low digits have brought the weights near. `values` and `high` begin at the first four of all.
 template <class V, int Rows, int Bits>
-inline void sum_high(const std::uint8_t* values, const std::int8_t* const* high,
-                     const std::uint64_t* const* active, std::size_t first, std::size_t last,
-                     typename V::Sums* sums) {
+inline void sum_high(const std::uint8_t* values, const Strided& high, const Strided& active,
+                     std::size_t first, std::size_t last, typename V::Sums* sums) {
   typename V::Sums highs[Rows];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
@@ -183,7 +205,7 @@ inline void sum_high(const std::uint8_t* values, const std::int8_t* const* high,
                                       : V::nibbles(V::weights(values + 64 * (k / 2)), k % 2 != 0);
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
-      highs[r] = V::multiply_add(highs[r], w, V::four(high[r] + 4 * k));
+      highs[r] = V::multiply_add(highs[r], w, V::four(high.row(r) + 4 * k));
     }
   });
 #pragma GCC unroll 8
@@ -198,24 +220,17 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
   const LevelRows& levels = task.levels;
   const std::size_t fours = task.groups * task.quads;
   const std::uint8_t* values = task.values + panel * fours * (Bits == 8 ? 64 : 32);
-  const std::int8_t* low[Rows];
-  const std::int8_t* high[Rows];
-  const std::uint64_t* active[Rows];
-  Cursor<V, Rows> cursor;
+  const std::int8_t* low = levels.low + row * levels.low_stride;
+  Cursor<V, Rows> cursor{};
   typename V::Reals y[Rows];
-  bool extras = false;
+  std::uint32_t extras = 0;
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
-    const std::size_t at = row + static_cast<std::size_t>(r);
-    low[r] = levels.low + at * levels.low_stride;
-    if constexpr (Steps == 0 && V::direct) {
-      high[r] = low[r] + 4 * fours;
-      active[r] = reinterpret_cast<const std::uint64_t*>(high[r] + 4 * fours);
-    }
-    cursor.next[r] = levels.extras + at * levels.extras_stride;
-    cursor.end[r] = cursor.next[r] + levels.extra_counts[at];
-    extras = extras || levels.extra_counts[at] != 0;
+    extras |= levels.extra_counts[row + static_cast<std::size_t>(r)];
     y[r] = V::all(0.0F);
+  }
+  if (extras != 0) {
+    cursor.begin(levels, row);
   }
   for (std::size_t g = 0; g < task.groups; ++g) {
     typename V::Sums sums[Rows];
@@ -224,16 +239,20 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
       sums[r] = V::none();
     }
     const std::uint8_t* from = values + g * task.quads * (Bits == 8 ? 64 : 32);
+    const Strided rows{low + (Steps == 0 && !V::direct ? 8 : 4) * g * task.quads,
+                       levels.low_stride};
     if constexpr (Steps == 0 && !V::direct) {
-      sum_wide<V, Rows, Bits>(from, low, task.quads, sums);
+      sum_wide<V, Rows, Bits>(from, rows, task.quads, sums);
     } else if constexpr (Steps == 0) {
       const std::size_t first = g * task.quads;
-      sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, low, task.quads, sums);
-      sum_high<V, Rows, Bits>(values, high, active, first, first + task.quads, sums);
+      sum_group<V, Rows, Bits, kDirectSteps<V, Rows>>(from, rows, task.quads, sums);
+      sum_high<V, Rows, Bits>(values, Strided{low + 4 * fours, levels.low_stride},
+                              Strided{low + 8 * fours, levels.low_stride}, first,
+                              first + task.quads, sums);
     } else {
-      sum_group<V, Rows, Bits, Steps>(from, low, task.quads, sums);
+      sum_group<V, Rows, Bits, Steps>(from, rows, task.quads, sums);
     }
-    if (extras) {
+    if (extras != 0) {
       add_extras<V, Rows, Bits>(cursor, (g + 1) * task.quads, values, sums);
     }
     const std::size_t at = (panel * task.groups + g) * kPanel;
@@ -250,7 +269,6 @@ void linear_tile(const LinearTask& task, std::size_t panel, std::size_t row) {
         const typename V::Reals minimum = V::reals(task.minima, at, task.half);
         y[r] = V::plus(y[r], V::times(V::all(static_cast<float>(total)), minimum));
       }
-      low[r] += (Steps == 0 && !V::direct ? 8 : 4) * task.quads;
     }
   }
 #pragma GCC unroll 8
