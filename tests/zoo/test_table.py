@@ -55,9 +55,11 @@ def test_a_row_is_measured_certified_and_priced_once(
     assert chips == set(table.CHIPS)
     assert {e["scheme"] for e in first.energy} == {"dense", "spiking", "complementary"}
     assert (tmp_path / "made" / "certificate.json").is_file()
-    monkeypatch.setattr(table, "relative_speed", lambda *_: 123.0)
+    monkeypatch.setattr(table, "relative_speeds", lambda *_: (123.0, 45.0))
     (again,), _ = table.make_table(tmp_path, ["made"], time_again=True)
-    assert again == replace(first, speed_relative_to_torch=123.0)
+    assert again == replace(
+        first, speed_relative_to_torch=123.0, speed_of_one_relative_to_torch=45.0
+    )
     rows["made"] = Row("made", "LM", "perplexity", "relative rise", 0.05, _fail, _measure)
     assert table.make_table(tmp_path, ["made"])[0] == [again]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _HEAD = (
     "family", "network", "metric", "original", "converted", "may lose", "passed", "dense",
-    "spikes per value", "speed / PyTorch",
+    "spikes per value", "speed / PyTorch", "one at a time",
 )  # fmt: skip
 
 
@@ -21,13 +21,13 @@ def zoo_markdown(results: Sequence[Result]) -> str:
 
     Figures are measured, but for dense shares and spikes, counted, and energies, modelled.
     """
-    lines = [f"| {' | '.join(_HEAD)} |", "|---|---|---|---:|---:|---:|---|---:|---:|---:|"]
+    lines = [f"| {' | '.join(_HEAD)} |", "|---|---|---|---:|---:|---:|---|---:|---:|---:|---:|"]
     for r in results:
-        speed = r.speed_relative_to_torch
+        speeds = (r.speed_relative_to_torch, r.speed_of_one_relative_to_torch)
         cells = (
             r.family, r.network, r.metric, f"{r.original:.4g}", f"{r.converted:.4g}",
             f"{r.allowed:.3g}", "yes" if r.passed else "**no**", f"{100 * r.dense_fraction:.1f} %",
-            f"{r.spikes_per_value:.2f}", "–" if speed is None else f"{speed:.2f}",
+            f"{r.spikes_per_value:.2f}", *("–" if s is None else f"{s:.2f}" for s in speeds),
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_energies(results)]) + "\n"

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 from sangbo import chips, codes
 from sangbo.certificate import CERTIFICATE_FILE, write_certificate
-from sangbo.convert import Settings, convert, written
+from sangbo.convert import convert
 from sangbo.engines import Reference
-from sangbo.errors import MissingExtraError, SangboError
-from sangbo.extras import need
+from sangbo.errors import SangboError
 from sangbo.files import write_file
 from sangbo.ledger import Ledger
 from sangbo.network import Network, is_network, load
@@ -25,18 +23,13 @@ from sangbo.tasks import Task
 from sangbo.tasks.model import Model
 from sangbo.verify import verify
 from sangbo.zoo.rows import ROWS, Row
+from sangbo.zoo.speed import relative_speeds
 
 RESULT_FILE = "result.json"
 CHIP = "c-transformer-28nm"
 """Whose prices decide which levels are dense in the table."""
 CHIPS = (CHIP, "horowitz-45nm", "jouppi-7nm")
 """That every row is priced on."""
-TIMES = 5
-"""Turns of both engines, …"""
-LEAST_SECONDS = 0.1
-"""… each of so many calls that PyTorch takes this long."""
-FRESH_SEED = 7
-"""Of the reading that engines are timed on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +48,8 @@ class Result:
         spikes_per_value: csd spikes of the others, per (level, target) pair of all.
         speed_relative_to_torch: throughput over PyTorch's float32 on the same inputs and threads;
             None where PyTorch is not installed.
+        speed_of_one_relative_to_torch: the same for one sample at a time; None where a reading is
+            one sample, too.
         certificate: whether it holds.
         temporal: accumulators of the temporal engine that were compared, and how many differ.
         seconds: that the row took.
@@ -71,6 +66,7 @@ class Result:
     dense_fraction: float
     spikes_per_value: float
     speed_relative_to_torch: float | None
+    speed_of_one_relative_to_torch: float | None
     certificate: bool
     temporal: Mapping[str, int]
     seconds: float
@@ -101,8 +97,10 @@ def measure_row(
     source = row.open(folder / row.network / "original", progress)
     network = _converted(source, folder / row.network / "converted", task, progress)
     if result is not None:
-        speed = relative_speed(source, network, task, progress)
-        result = replace(result, speed_relative_to_torch=speed)
+        speed, of_one = relative_speeds(source, network, task, progress)
+        result = replace(
+            result, speed_relative_to_torch=speed, speed_of_one_relative_to_torch=of_one
+        )
         _write(result, kept)
         return result
     original = Model(Reference(source.graph), source.tokenizer)
@@ -119,7 +117,7 @@ def measure_row(
     result = Result(
         row.network, row.family, row.metric, before, after, row.allowed,
         row.lost(before, after) <= row.allowed and certificate.passed,
-        dense, spikes, relative_speed(source, network, task, progress), certificate.passed,
+        dense, spikes, *relative_speeds(source, network, task, progress), certificate.passed,
         temporal, time.monotonic() - began, priced(network),
     )  # fmt: skip
     _write(result, kept)
@@ -134,56 +132,6 @@ def _converted(source: Source, folder: Path, task: Task | None, progress: Progre
     if is_network(folder):
         return load(folder)
     return convert(source, folder, task=task, progress=progress)
-
-
-def relative_speed(
-    source: Source, network: Network, task: Task | None, progress: Progress
-) -> float | None:
-    """Throughput of the converted network over PyTorch's in float32, on one reading.
-
-    Both run in turn, on the engine's threads, often enough for a clock to tell; every level is
-    counted, into one ledger. The median of `TIMES` ratios, a warm-up dropped. None where PyTorch is
-    not installed.
-    """
-    try:
-        need("torch", "torch")
-    except MissingExtraError:
-        return None
-    import torch
-
-    from sangbo.training import to_torch
-
-    reading = written(source, Settings(seed=FRESH_SEED), 1, progress, task)[0]
-    module = to_torch(source.graph)
-    given = [torch.from_numpy(reading.inputs[n]) for n in source.graph.inputs]
-    engine = network.engine
-    ledger = engine.ledger()
-    torch.set_num_threads(getattr(engine, "threads", 1))
-
-    def theirs() -> None:
-        with torch.inference_mode():
-            module(*given)
-
-    def ours() -> None:
-        reading.run(engine, ledger=ledger)
-
-    calls, ratios = 1, []
-    while _seconds(theirs, calls) < LEAST_SECONDS:  # which warms it up
-        calls *= 2
-    _seconds(ours, calls)
-    for turn in range(TIMES):
-        progress("timing", turn / TIMES)
-        taken = _seconds(ours, calls)
-        ratios.append(_seconds(theirs, calls) / taken)
-    return median(ratios)
-
-
-def _seconds(work: Callable[[], None], calls: int) -> float:
-    """What so many calls take."""
-    start = time.perf_counter()
-    for _ in range(calls):
-        work()
-    return time.perf_counter() - start
 
 
 def _read(path: Path) -> Result:
