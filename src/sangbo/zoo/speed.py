@@ -29,9 +29,9 @@ FRESH_SEED = 7
 def relative_speeds(
     source: Source, network: Network, task: Task | None, progress: Progress
 ) -> tuple[float | None, float | None]:
-    """Throughput of the converted network over PyTorch's: of a reading, and of one sample at a time.
+    """Throughput over PyTorch's in float32: of a reading, and of one sample at a time.
 
-    PyTorch computes in float32. Both run in turn, on the engine's threads, often enough for a clock to tell; every level is
+    Both run in turn, on the engine's threads, often enough for a clock to tell; every level is
     counted, into one ledger. Each figure is the median of `TIMES` ratios, a warm-up dropped. None
     where PyTorch is not installed; the second None, too, where the reading is one sample.
     """
