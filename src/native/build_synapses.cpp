@@ -140,9 +140,9 @@ ValueId Program::convolution(std::string name, ValueId input, const StoredWeight
 
 ValueId Program::attention(std::string name, ValueId query, ValueId key, ValueId value,
                            const AttentionShape& shape) {
-  for (const ValueId levels : {query, key, value}) {
-    need_plain(levels);
-  }
+  const std::size_t strip = need_strip(query, 1);
+  const std::size_t key_strip = need_strip(key, 1);
+  const std::size_t value_strip = need_strip(value, 1);
   const Domain queries = values_[query].domain;
   KeySource source{};
   source.domain = values_[key].domain;
@@ -168,7 +168,7 @@ ValueId Program::attention(std::string name, ValueId query, ValueId key, ValueId
     source.values = new_place(bytes(source.shape.value_stride(padded)), entries);
     source.largest = new_place(sizeof(Largest), source.domain);
   }
-  add_rows(appended, source.domain, make_append(key, value, source));
+  add_rows(appended, source.domain, make_append(key, key_strip, value, value_strip, source));
   const std::size_t stage = read({query}, false, queries, appended + 1);
   if (!source.cached) {
     live({source.keys, source.values, source.largest}, appended, stage);
@@ -179,7 +179,7 @@ ValueId Program::attention(std::string name, ValueId query, ValueId key, ValueId
   if (source.cached) {
     crossings_.push_back({id, queries.axis, source.domain});
   }
-  stages_[stage].jobs.push_back(make_attention(id, query, source, shape));
+  stages_[stage].jobs.push_back(make_attention(id, query, strip, source, shape));
   return id;
 }
 

@@ -17,14 +17,13 @@ void raise_to(std::atomic<std::int32_t>& bound, std::int32_t value) {
   }
 }
 
-template <class Element>
-Largest write_row(const KeyShape& shape, const KeyRows& rows, std::size_t row,
-                  const std::int32_t* keys, const std::int32_t* values) {
+template <class Element, class Level>
+Largest write_row(const KeyShape& shape, const KeyRows& rows, std::size_t row, const Level* keys,
+                  const Level* values) {
   const std::size_t pairs = shape.pairs();
-  Largest largest{0, 0};
   for (std::size_t h = 0; h < shape.heads; ++h) {
-    const std::int32_t* k = keys + h * shape.size;
-    const std::int32_t* v = values + h * shape.size;
+    const Level* k = keys + h * shape.size;
+    const Level* v = values + h * shape.size;
     Element* to = reinterpret_cast<Element*>(rows.keys) + h * shape.key_stride(rows.padded) +
                   row / kPanel * (2 * kPanel * pairs) + row % kPanel * 2;
     Element* mix = reinterpret_cast<Element*>(rows.values) + h * shape.value_stride(rows.padded) +
@@ -41,11 +40,16 @@ Largest write_row(const KeyShape& shape, const KeyRows& rows, std::size_t row,
       }
     }
   }
-  for (std::size_t c = 0; c < shape.heads * shape.size; ++c) {
-    largest.key = std::max(largest.key, std::abs(keys[c]));
-    largest.value = std::max(largest.value, std::abs(values[c]));
-  }
-  return largest;
+  const auto largest_of = [&](const Level* levels) {
+    Level largest = 0;
+    Level smallest = 0;
+    for (std::size_t c = 0; c < shape.heads * shape.size; ++c) {
+      largest = std::max(largest, levels[c]);
+      smallest = std::min(smallest, levels[c]);
+    }
+    return std::max<std::int32_t>(largest, -smallest);
+  };
+  return {largest_of(keys), largest_of(values)};
 }
 
 std::size_t product(std::size_t a, std::size_t b) {
@@ -90,14 +94,20 @@ void make_room(Cache::Keys& at, std::size_t rows) {
 
 }  // namespace
 
-Largest write_keys(const KeyShape& shape, const KeyRows& to, std::size_t row,
-                   const std::int32_t* keys, const std::int32_t* values) {
+template <class Level>
+Largest write_keys(const KeyShape& shape, const KeyRows& to, std::size_t row, const Level* keys,
+                   const Level* values) {
   switch (shape.element) {
     case 1: return write_row<std::int8_t>(shape, to, row, keys, values);
     case 2: return write_row<std::int16_t>(shape, to, row, keys, values);
     default: return write_row<std::int32_t>(shape, to, row, keys, values);
   }
 }
+
+template Largest write_keys(const KeyShape&, const KeyRows&, std::size_t, const std::int16_t*,
+                            const std::int16_t*);
+template Largest write_keys(const KeyShape&, const KeyRows&, std::size_t, const std::int32_t*,
+                            const std::int32_t*);
 
 Cache::Cache(const CacheShape& shape, std::size_t capacity)
     : capacity_(capacity), main_(shape.main), lengths_(std::max<std::size_t>(shape.axes, 1)) {
@@ -182,12 +192,9 @@ std::size_t Cache::bytes() const {
   return total;
 }
 
-void Cache::write(std::size_t index, std::size_t row, const std::int32_t* keys,
-                  const std::int32_t* values) {
-  Keys& at = *keys_[index];
-  const Largest largest = write_keys(at.kept.shape, at.rows(), row, keys, values);
-  raise_to(at.largest_key, largest.key);
-  raise_to(at.largest_value, largest.value);
+void Cache::Keys::reach(const Largest& largest) {
+  raise_to(largest_key, largest.key);
+  raise_to(largest_value, largest.value);
 }
 
 void Cache::begin(std::size_t index, float* state) const {

@@ -42,9 +42,10 @@ struct Largest {
   std::int32_t value;
 };
 
-// Writes the levels of one row.
-Largest write_keys(const KeyShape& shape, const KeyRows& to, std::size_t row,
-                   const std::int32_t* keys, const std::int32_t* values);
+// Writes the levels of one row, in 16 or in 32 bits.
+template <class Level>
+Largest write_keys(const KeyShape& shape, const KeyRows& to, std::size_t row, const Level* keys,
+                   const Level* values);
 
 // What an attention operation keeps of a sequence.
 struct KeptKeys {
@@ -95,11 +96,10 @@ class Cache {
     std::atomic<std::int32_t> largest_value{0};
 
     [[nodiscard]] KeyRows rows() const { return {keys.data(), values.data(), padded}; }
+    // Raises the bounds.
+    void reach(const Largest& largest);
   };
   Keys& keys(std::size_t index) { return *keys_[index]; }
-  // Writes the levels of one row of keys.
-  void write(std::size_t index, std::size_t row, const std::int32_t* keys,
-             const std::int32_t* values);
 
   // The state that the next row begins with, and where the states after `row` go.
   void begin(std::size_t index, float* state) const;

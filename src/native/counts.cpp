@@ -43,11 +43,11 @@ void Tally::add(const Kernels& kernels, const Level* levels, std::size_t count,
                 std::uint64_t times) {
   constexpr std::uint32_t kLargest = 0xffff;
   if (pending_ == nullptr) {
-    if (spare_->empty()) {
+    if (spare_->memory.empty()) {
       pending_ = std::make_unique_for_overwrite<std::uint16_t[]>(kPending);
     } else {
-      pending_ = std::move(spare_->back());
-      spare_->pop_back();
+      pending_ = std::move(spare_->memory.back());
+      spare_->memory.pop_back();
     }
   }
   while (count > 0) {

@@ -56,8 +56,11 @@ class Tally {
   // Memory for magnitudes that wait. A thread's tallies share what none of them uses, the last
   // used first: it is still in the thread's cache.
   using Pending = std::unique_ptr<std::uint16_t[]>;
+  struct alignas(64) Spare {  // a line of the cache for each thread
+    std::vector<Pending> memory;
+  };
 
-  explicit Tally(std::vector<Pending>& spare) : spare_(&spare) {}
+  explicit Tally(Spare& spare) : spare_(&spare) {}
 
   // Says that so many levels will be added soon: where they will wait is far away in memory.
   void expect(std::size_t count) const {
@@ -77,7 +80,7 @@ class Tally {
   void settle_rows(const Kernels& kernels) {
     if (ripe()) {
       settle(kernels);
-      spare_->push_back(std::move(pending_));
+      spare_->memory.push_back(std::move(pending_));
     }
   }
   // Adds all counts, and forgets them.
@@ -97,7 +100,7 @@ class Tally {
   void add_weighted(const std::uint16_t* from);
   void add_each(const std::uint16_t* from, std::size_t count, std::uint64_t times);
 
-  std::vector<Pending>* spare_;
+  Spare* spare_;
   Pending pending_;
   std::size_t waiting_ = 0;
   std::uint32_t seen_ = 0;  // the bits of all waiting magnitudes
@@ -113,7 +116,7 @@ class Counts {
          std::size_t sums)
       : kernels_(kernels), totals_(axes + sums) {
     spare_.resize(threads);
-    for (std::vector<Tally::Pending>& spare : spare_) {
+    for (Tally::Spare& spare : spare_) {
       std::vector<Tally>& own = tallies_.emplace_back();
       own.reserve(tallies);
       for (std::size_t i = 0; i < tallies; ++i) {
@@ -141,7 +144,7 @@ class Counts {
 
  private:
   const Kernels& kernels_;
-  std::vector<std::vector<Tally::Pending>> spare_;  // of each thread
+  std::vector<Tally::Spare> spare_;  // of each thread
   std::vector<std::vector<Tally>> tallies_;
   std::vector<std::uint64_t> totals_;  // as take_totals returns them
 };

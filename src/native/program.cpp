@@ -187,6 +187,11 @@ void Program::finish() {
           keep(value, place);
         }
       }
+      for (const Strip& strip : value.strips) {
+        for (const std::size_t place : {strip.shorts, strip.large, strip.wide}) {
+          keep(value, place);
+        }
+      }
     }
     tallies_ += value.tallies;
     if (value.place >= 0) {

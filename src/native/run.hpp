@@ -82,6 +82,16 @@ class Run {
             low_bits(e)};
   }
 
+  // A row of a strip of one group: its levels in 16 bits, or in 32 where these are not null.
+  struct Levels {
+    const std::int16_t* shorts;
+    const std::int32_t* wide;
+  };
+  [[nodiscard]] Levels levels(const Strip& strip, std::size_t row) const {
+    const bool large = *at<std::uint8_t>(strip.large, row) != 0;
+    return {at<std::int16_t>(strip.shorts, row),
+            large ? at<std::int32_t>(strip.wide, row) : nullptr};
+  }
   // Whether some row of a strip has levels beyond 16 bits; known once its stage is over.
   [[nodiscard]] bool has_large(const Strip& strip) const {
     return large_[strip.number].load(std::memory_order_relaxed);

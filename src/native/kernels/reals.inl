@@ -35,8 +35,14 @@ inline Ints lanes() {
 
 // Largest integer ≤ x for |x| < 2³¹.
 inline Ints floor_of(Floats x) {
+#if defined(__AVX512F__) && !defined(SANGBO_INTRINSICS)
+  return __builtin_convertvector(reinterpret_cast<Floats>(_mm512_floor_ps(x)), Ints);
+#elif defined(__AVX2__) && !defined(SANGBO_INTRINSICS)
+  return __builtin_convertvector(reinterpret_cast<Floats>(_mm256_floor_ps(x)), Ints);
+#else
   const Ints cut = __builtin_convertvector(x, Ints);
   return cut + (__builtin_convertvector(cut, Floats) > x);
+#endif
 }
 
 inline Floats clamp(Floats x, float low, float high) {

@@ -14,15 +14,16 @@ namespace {
 
 constexpr std::size_t kSlice = 512;  // magnitudes whose bits fill a register
 constexpr std::size_t kMostSlices = kMostCounted / kSlice;
-constexpr int kBits = 7;  // of magnitudes that are counted so
 constexpr int kLowBits = 3;
-constexpr std::uint32_t kBound = 1U << kBits;
 
-using Slices = __m512i[kBits][kMostSlices];
+// Of magnitudes below 2^Bits, which are counted so.
+template <int Bits>
+using Slices = __m512i[Bits][kMostSlices];
 
-// Bits of 64 magnitudes below kBound become the words at `word` of their slices.
-void slice(__m512i bytes, Slices& slices, std::size_t word) {
-  for (int bit = 0; bit < kBits; ++bit) {
+// Bits of 64 magnitudes become the words at `word` of their slices.
+template <int Bits>
+void slice(__m512i bytes, Slices<Bits>& slices, std::size_t word) {
+  for (int bit = 0; bit < Bits; ++bit) {
     const std::uint64_t ones =
         _mm512_test_epi8_mask(bytes, _mm512_set1_epi8(static_cast<char>(1 << bit)));
     __builtin_memcpy(reinterpret_cast<char*>(slices[bit]) + word * sizeof ones, &ones, sizeof ones);
@@ -49,9 +50,11 @@ void add_ones(__m512i& to, __m512i group, __m512i second, __m512i first) {
 }
 
 // Adds how often each of the eight magnitudes occurs whose upper bits are those of `upper`.
-void count_eight(const Slices& slices, std::size_t used, std::size_t upper, std::uint64_t* counts) {
+template <int Bits>
+void count_eight(const Slices<Bits>& slices, std::size_t used, std::size_t upper,
+                 std::uint64_t* counts) {
   const __m512i none = _mm512_setzero_si512();
-  constexpr std::size_t kUpperBits = kBits - kLowBits;
+  constexpr std::size_t kUpperBits = Bits - kLowBits;
   __m512i zero[kUpperBits];  // all ones where that upper bit is to be 0
   for (std::size_t bit = 0; bit < kUpperBits; ++bit) {
     zero[bit] = _mm512_set1_epi64((upper >> bit & 1U) != 0 ? 0 : -1);
@@ -87,14 +90,14 @@ void count_eight(const Slices& slices, std::size_t used, std::size_t upper, std:
   _mm512_storeu_si512(counts, _mm512_add_epi64(_mm512_loadu_si512(counts), sums(found)));
 }
 
-}  // namespace
-
-std::size_t slice_histogram(const std::uint16_t* from, std::size_t count, std::uint64_t* counts,
-                            std::uint16_t* above) {
+// Magnitudes below 2^Bits are counted in slices, the others one by one.
+template <int Bits>
+std::size_t histogram(const std::uint16_t* from, std::size_t count, std::uint64_t* counts,
+                      std::uint16_t* above) {
   constexpr std::size_t kWord = 64;
   const std::size_t words = (count + kWord - 1) / kWord;
   const std::size_t used = (count + kSlice - 1) / kSlice;
-  Slices slices;
+  Slices<Bits> slices;
   for (auto& bit : slices) {
     bit[used - 1] = _mm512_setzero_si512();
   }
@@ -102,7 +105,7 @@ std::size_t slice_histogram(const std::uint16_t* from, std::size_t count, std::u
   std::size_t found = 0;
   std::uint32_t most = 0;
   __m512i seen = _mm512_setzero_si512();
-  const __m512i bound = _mm512_set1_epi16(kBound - 1);
+  const __m512i bound = _mm512_set1_epi16((1 << Bits) - 1);
   const auto low = [&](const std::uint16_t* next, std::size_t size) {
     const auto some = static_cast<__mmask32>(size >= 32 ? ~0U : (1U << size) - 1U);
     const __m512i v = _mm512_maskz_loadu_epi16(some, next);
@@ -118,7 +121,7 @@ std::size_t slice_histogram(const std::uint16_t* from, std::size_t count, std::u
     const std::size_t left = count - at;
     const __m512i first = low(from + at, left);
     const __m512i second = left > 32 ? low(from + at + 32, left - 32) : _mm512_setzero_si512();
-    slice(_mm512_packus_epi16(first, second), slices, word);  // in any order
+    slice<Bits>(_mm512_packus_epi16(first, second), slices, word);  // in any order
   }
   std::uint16_t bits[32];
   _mm512_storeu_si512(bits, seen);
@@ -126,7 +129,7 @@ std::size_t slice_histogram(const std::uint16_t* from, std::size_t count, std::u
     most |= lane;
   }
   for (std::size_t upper = 0; upper <= most >> kLowBits; ++upper) {
-    count_eight(slices, used, upper, counts + (upper << kLowBits));
+    count_eight<Bits>(slices, used, upper, counts + (upper << kLowBits));
   }
   counts[0] -= used * kSlice - (count - found);  // what fills up, and the larger ones
   std::size_t listed = 0;
@@ -138,6 +141,34 @@ std::size_t slice_histogram(const std::uint16_t* from, std::size_t count, std::u
     }
   }
   return listed;
+}
+
+// How many of `count` magnitudes, a multiple of 32, are `bound` or more.
+std::size_t above_bound(const std::uint16_t* from, std::size_t count, std::int16_t bound) {
+  const __m512i most = _mm512_set1_epi16(static_cast<std::int16_t>(bound - 1));
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < count; i += 32) {
+    found += static_cast<std::size_t>(
+        __builtin_popcount(_mm512_cmpgt_epu16_mask(_mm512_loadu_si512(from + i), most)));
+  }
+  return found;
+}
+
+}  // namespace
+
+// Each further bit doubles the work on slices, and spares magnitudes that are counted one by one:
+// the first of them tell what is worth it.
+std::size_t slice_histogram(const std::uint16_t* from, std::size_t count, std::uint64_t* counts,
+                            std::uint16_t* above) {
+  const std::size_t looked = (count < kSlice ? count : kSlice) / 32 * 32;
+  const std::size_t large = above_bound(from, looked, 128);
+  const std::size_t medium = above_bound(from, looked, 64) - large;
+  if (8 * medium > looked) {
+    return histogram<7>(from, count, counts, above);
+  }
+  const std::size_t small = above_bound(from, looked, 32) - large - medium;
+  return 16 * (small + medium) > looked ? histogram<6>(from, count, counts, above)
+                                        : histogram<5>(from, count, counts, above);
 }
 
 }  // namespace sangbo

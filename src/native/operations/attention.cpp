@@ -10,9 +10,11 @@ namespace {
 
 class Attention final : public Job {
  public:
-  Attention(ValueId output, ValueId query, const KeySource& source, const AttentionShape& shape)
+  Attention(ValueId output, ValueId query, std::size_t strip, const KeySource& source,
+            const AttentionShape& shape)
       : output_(output),
         query_(query),
+        strip_(strip),
         source_(source),
         shape_(shape),
         group_(shape.heads / shape.key_heads) {}
@@ -128,19 +130,25 @@ class Attention final : public Job {
     const std::size_t stride = round_up(of.length, kPanel);
     const std::size_t size = round_up(keys.size, kPanel);
     const std::size_t last = std::min(first + queries, of.rows * group_);
+    const Value& value = run.program().value(query_);
+    const Strip& strip = value.strips[strip_];
     const auto levels_of = [&](std::size_t at) {
-      return run.plain_levels(query_, of.first_row + at / group_) + channel_of(head, at);
+      const std::size_t channel = channel_of(head, at);
+      const Run::Levels row = run.levels(strip, of.first_row + at / group_);
+      return Run::Levels{row.shorts + channel, row.wide == nullptr ? nullptr : row.wide + channel};
     };
     constexpr std::int32_t kShort = std::numeric_limits<std::int16_t>::max();
     // What levels may be says most of the time that sums fit, and that queries have 16 bits.
-    const std::int32_t bound = run.program().value(query_).largest;
+    const std::int32_t bound = value.largest;
     std::int64_t reach = static_cast<std::int64_t>(keys.size) * bound;
     std::int32_t largest = bound;
     if (bound > kShort || !fits(reach, of.largest.key)) {
       reach = 0;
       largest = 0;
       for (std::size_t at = first; at < last; ++at) {
-        const auto [sum, most] = reach_of(levels_of(at));
+        const Run::Levels query = levels_of(at);
+        const auto [sum, most] =
+            query.wide != nullptr ? reach_of(query.wide) : reach_of(query.shorts);
         reach = std::max(reach, sum);
         largest = std::max(largest, most);
       }
@@ -167,10 +175,13 @@ class Attention final : public Job {
     task.threshold = shape_.threshold;
     for (std::size_t at = first; at < last; ++at, ++task.rows) {
       const std::size_t row = at / group_;
-      const std::int32_t* from = levels_of(at);
+      const Run::Levels from = levels_of(at);
       const std::size_t visible = shape_.causal ? of.before + row + 1 : of.length;
-      copy_query(run.kernels(), from, query, wide);
-      task.queries[task.rows] = query;
+      task.queries[task.rows] = from.shorts;
+      if (wide || from.wide != nullptr || keys.size % 2 != 0) {
+        copy_query(from, query, wide);
+        task.queries[task.rows] = query;
+      }
       task.visible[task.rows] = visible;
       task.out[task.rows] = run.reals(output_, of.first_row + row) + channel_of(head, at);
       query += size * element;
@@ -180,7 +191,11 @@ class Attention final : public Job {
         biases += stride;
       }
       if (tallies.queries != nullptr) {
-        tallies.queries->add(run.kernels(), from, keys.size, visible);
+        if (from.wide != nullptr) {
+          tallies.queries->add(run.kernels(), from.wide, keys.size, visible);
+        } else {
+          tallies.queries->add(run.kernels(), from.shorts, keys.size, visible);
+        }
         if (head == 0 && at % group_ == 0) {
           tallies.visible += visible;
         }
@@ -201,7 +216,8 @@ class Attention final : public Job {
   }
 
   // Σ |n| and the largest |n| of one query.
-  [[nodiscard]] std::pair<std::int64_t, std::int32_t> reach_of(const std::int32_t* levels) const {
+  template <class Level>
+  [[nodiscard]] std::pair<std::int64_t, std::int32_t> reach_of(const Level* levels) const {
     std::int64_t sum = 0;
     std::int32_t most = 0;
     for (std::size_t c = 0; c < source_.shape.size; ++c) {
@@ -213,17 +229,15 @@ class Attention final : public Job {
   }
 
   // Copies a query, with a zero behind it where its size is odd.
-  void copy_query(const Kernels& kernels, const std::int32_t* from, std::byte* to,
-                  bool wide) const {
+  void copy_query(const Run::Levels& from, std::byte* to, bool wide) const {
     const std::size_t size = source_.shape.size;
-    if (wide) {
-      auto* levels = reinterpret_cast<std::int32_t*>(to);
-      std::copy_n(from, size, levels);
-      std::fill_n(levels + size, size % 2, 0);
-    } else {
-      auto* levels = reinterpret_cast<std::int16_t*>(to);
-      kernels.narrow(from, size, levels);
-      std::fill_n(levels + size, size % 2, std::int16_t{0});
+    for (std::size_t c = 0; c < size + size % 2; ++c) {
+      const std::int32_t n = c == size ? 0 : from.wide != nullptr ? from.wide[c] : from.shorts[c];
+      if (wide) {
+        reinterpret_cast<std::int32_t*>(to)[c] = n;
+      } else {
+        reinterpret_cast<std::int16_t*>(to)[c] = static_cast<std::int16_t>(n);
+      }
     }
   }
 
@@ -262,6 +276,7 @@ class Attention final : public Job {
 
   ValueId output_;
   ValueId query_;
+  std::size_t strip_;
   KeySource source_;
   AttentionShape shape_;
   std::size_t group_;
@@ -269,44 +284,77 @@ class Attention final : public Job {
 
 class Append final : public RowOperation {
  public:
-  Append(ValueId key, ValueId value, const KeySource& source)
-      : key_(key), value_(value), source_(source) {}
+  Append(ValueId key, std::size_t key_strip, ValueId value, std::size_t value_strip,
+         const KeySource& source)
+      : key_(key),
+        key_strip_(key_strip),
+        value_(value),
+        value_strip_(value_strip),
+        source_(source) {}
 
-  void rows(Run& run, unsigned, std::size_t first, std::size_t last) const override {
+  void rows(Run& run, unsigned thread, std::size_t first, std::size_t last) const override {
     const auto [axis, each] = source_.domain;
     for (std::size_t row = first; row < last; ++row) {
-      const std::int32_t* key = run.plain_levels(key_, row);
-      const std::int32_t* value = run.plain_levels(value_, row);
       const std::size_t entry = row / each;
       if (source_.cached) {
         const std::size_t number = run.segment_of(entry, axis);
         Cache& cache = *run.segments()[number].cache;
         const std::size_t at = cache.length(axis) + entry - run.first_row(number, axis);
-        cache.write(source_.index, at * each + row % each, key, value);
+        Cache::Keys& keys = cache.keys(source_.index);
+        keys.reach(write(run, thread, keys.rows(), at * each + row % each, row));
       } else {
         const KeyRows to{run.at<std::byte>(source_.keys, entry),
                          run.at<std::byte>(source_.values, entry), round_up(each, kPanel)};
-        *run.at<Largest>(source_.largest, row) =
-            write_keys(source_.shape, to, row % each, key, value);
+        *run.at<Largest>(source_.largest, row) = write(run, thread, to, row % each, row);
       }
     }
   }
 
  private:
+  // Writes a row as row `at` of keys.
+  [[nodiscard]] Largest write(Run& run, unsigned thread, const KeyRows& to, std::size_t at,
+                              std::size_t row) const {
+    const Run::Levels key = levels(run, key_, key_strip_, row);
+    const Run::Levels value = levels(run, value_, value_strip_, row);
+    if (key.wide == nullptr && value.wide == nullptr) {
+      return write_keys(source_.shape, to, at, key.shorts, value.shorts);
+    }
+    const std::size_t channels = source_.shape.heads * source_.shape.size;
+    auto* wide =
+        reinterpret_cast<std::int32_t*>(run.scratch(thread, 2 * channels * sizeof(std::int32_t)));
+    const auto widen = [&](const Run::Levels& from, std::int32_t* levels) {
+      if (from.wide != nullptr) {
+        std::copy_n(from.wide, channels, levels);
+      } else {
+        std::copy_n(from.shorts, channels, levels);
+      }
+    };
+    widen(key, wide);
+    widen(value, wide + channels);
+    return write_keys(source_.shape, to, at, wide, wide + channels);
+  }
+
+  static Run::Levels levels(const Run& run, ValueId id, std::size_t strip, std::size_t row) {
+    return run.levels(run.program().value(id).strips[strip], row);
+  }
+
   ValueId key_;
+  std::size_t key_strip_;
   ValueId value_;
+  std::size_t value_strip_;
   KeySource source_;
 };
 
 }  // namespace
 
-std::unique_ptr<RowOperation> make_append(ValueId key, ValueId value, const KeySource& source) {
-  return std::make_unique<Append>(key, value, source);
+std::unique_ptr<RowOperation> make_append(ValueId key, std::size_t key_strip, ValueId value,
+                                          std::size_t value_strip, const KeySource& source) {
+  return std::make_unique<Append>(key, key_strip, value, value_strip, source);
 }
 
-std::unique_ptr<Job> make_attention(ValueId output, ValueId query, const KeySource& source,
-                                    const AttentionShape& shape) {
-  return std::make_unique<Attention>(output, query, source, shape);
+std::unique_ptr<Job> make_attention(ValueId output, ValueId query, std::size_t strip,
+                                    const KeySource& source, const AttentionShape& shape) {
+  return std::make_unique<Attention>(output, query, strip, source, shape);
 }
 
 }  // namespace sangbo

@@ -26,9 +26,10 @@ struct KeySource {
 };
 
 // Writes rows of keys and values where attention finds them.
-std::unique_ptr<RowOperation> make_append(ValueId key, ValueId value, const KeySource& source);
-std::unique_ptr<Job> make_attention(ValueId output, ValueId query, const KeySource& source,
-                                    const AttentionShape& shape);
+std::unique_ptr<RowOperation> make_append(ValueId key, std::size_t key_strip, ValueId value,
+                                          std::size_t value_strip, const KeySource& source);
+std::unique_ptr<Job> make_attention(ValueId output, ValueId query, std::size_t strip,
+                                    const KeySource& source, const AttentionShape& shape);
 
 // A cell's own weights, and what its states are encoded by.
 struct StateShare {

@@ -98,30 +98,33 @@ class Neuron final : public RowOperation {
   // Puts rows `first` to `last`, which lie `width` levels apart, where windows read them.
   static void lay(Run& run, const Value& value, const Strip& strip, std::size_t first,
                   std::size_t last, const std::int32_t* levels, std::size_t width) {
+    // Rows of several groups are numbered from the first of all, and never in a thread's own
+    // memory.
     const std::size_t channels = value.channels / strip.groups;
+    const std::size_t from = strip.groups == 1 ? first : 0;
     const std::size_t rows = run.rows(value.domain);
-    auto* shorts = run.at<std::int16_t>(strip.shorts, 0);
-    auto* large = run.at<std::uint8_t>(strip.large, 0);
-    const auto narrow = [&](const std::int32_t* from, std::size_t count, std::size_t to) {
-      return run.kernels().narrow(from, count, shorts + to);
+    auto* shorts = run.at<std::int16_t>(strip.shorts, from);
+    auto* wide = run.at<std::int32_t>(strip.wide, from);
+    auto* large = run.at<std::uint8_t>(strip.large, first);
+    const auto place = [&](std::size_t row, std::size_t g) {
+      return (g * rows + row - from) * channels;
     };
-    std::fill(large + first, large + last, std::uint8_t{0});
+    std::fill_n(large, last - first, std::uint8_t{0});
     if (strip.groups == 1 && width == channels &&
-        narrow(levels, (last - first) * channels, first * channels)) {
+        run.kernels().narrow(levels, (last - first) * channels, shorts)) {
       return;
     }
     for (std::size_t row = first; row < last; ++row) {
       bool fit = true;
-      const std::int32_t* from = levels + (row - first) * width;
+      const std::int32_t* own = levels + (row - first) * width;
       for (std::size_t g = 0; g < strip.groups; ++g) {
-        fit = narrow(from + g * channels, channels, (g * rows + row) * channels) && fit;
+        fit = run.kernels().narrow(own + g * channels, channels, shorts + place(row, g)) && fit;
       }
       if (!fit) {
-        large[row] = 1;
+        large[row - first] = 1;
         run.note_large(strip);
         for (std::size_t g = 0; g < strip.groups; ++g) {
-          std::copy_n(from + g * channels, channels,
-                      run.at<std::int32_t>(strip.wide, 0) + (g * rows + row) * channels);
+          std::copy_n(own + g * channels, channels, wide + place(row, g));
         }
       }
     }
