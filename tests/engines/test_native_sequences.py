@@ -99,6 +99,22 @@ def test_any_whole_sequences_attend(data: st.DataObject) -> None:
     agree(graph, [(inputs, [])], threads=threads)
 
 
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize("large", ["q", "k", "v"])
+@pytest.mark.parametrize("axes", [("samples", 9), ("rows",)])
+def test_some_rows_have_levels_beyond_16_bits(isa: str, large: str, axes: Any) -> None:
+    graph = attend(Builder(4, gain=18_000.0), axes, axes, heads=4, key_heads=2, causal=True,
+                   distances=None, cached=100_000)  # fmt: skip
+    inputs = filled(graph, 1, samples=2, rows=18)
+    for name, x in inputs.items():
+        x *= np.float32(1 if name == large else 1e-3)
+    of_rows = np.abs(inputs[large] * graph.tensors[f"{large}.n.inverse"]).max(axis=-1)
+    assert of_rows.min() < 2**15 - 1000
+    assert of_rows.max() > 2**15
+    segments = [] if len(axes) == 2 else [(0, 12, {}), (1, 6, {})]
+    agree(graph, [(inputs, segments)], isa=isa)
+
+
 def test_sums_of_values_beyond_32_bits_are_refused_by_both_engines() -> None:
     graph = attend(Builder(0, gain=900.0), ("samples", 3), ("samples", 26), heads=6, key_heads=2,
                    causal=False, distances=None, cached=100_000, probability=40_000)  # fmt: skip
