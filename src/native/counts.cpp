@@ -122,7 +122,7 @@ void Tally::add_each(const std::uint16_t* from, std::size_t count, std::uint64_t
 void Tally::add_weighted(const std::uint16_t* from) {
   Weighted weighted;
   for (const Block& block : blocks_) {
-    if (block.times != 1) {
+    if (block.times != 1 && block.count < kMany) {
       for (std::size_t at = 0; at < block.count; at += Weighted::kChunk) {
         const std::size_t size = std::min(block.count - at, Weighted::kChunk);
         std::uint32_t any = 0;
@@ -149,12 +149,22 @@ void Tally::settle(const Kernels& kernels) {
   dense_.resize(std::max(dense_.size(), std::min(kTabled, reach)));
   const std::uint16_t* next = pending_.get();
   std::array<std::uint16_t, kPending> above;
+  std::array<std::uint64_t, kTabled> once;
   bool weighted = false;
   for (const Block& block : blocks_) {
-    if (block.times == 1) {
-      const std::size_t listed = kernels.histogram(next, block.count, dense_.data(), above.data());
+    if (block.times == 1 || block.count >= kMany) {
+      // Of many that stand for several each, how often they occur is multiplied.
+      std::uint64_t* counts = dense_.data();
+      if (block.times != 1) {
+        std::fill_n(once.data(), dense_.size(), 0);
+        counts = once.data();
+      }
+      const std::size_t listed = kernels.histogram(next, block.count, counts, above.data());
       for (std::size_t i = 0; i < listed; ++i) {
-        sparse_.add(above[i], 1);
+        sparse_.add(above[i], block.times);
+      }
+      for (std::size_t m = 0; block.times != 1 && m < dense_.size(); ++m) {
+        dense_[m] += once[m] * block.times;
       }
     } else {
       weighted = true;

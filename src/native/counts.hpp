@@ -89,6 +89,7 @@ class Tally {
  private:
   static constexpr std::size_t kPending = 8192;
   static constexpr std::size_t kSmall = 256;  // magnitudes that always have a place in the table
+  static constexpr std::size_t kMany = 2048;  // of one block, which are worth a table of their own
 
   // Consecutive waiting magnitudes, each to be counted `times` times.
   struct Block {

@@ -132,10 +132,20 @@ class Attention final : public Job {
     const std::size_t last = std::min(first + queries, of.rows * group_);
     const Value& value = run.program().value(query_);
     const Strip& strip = value.strips[strip_];
-    const auto levels_of = [&](std::size_t at) {
-      const std::size_t channel = channel_of(head, at);
-      const Run::Levels row = run.levels(strip, of.first_row + at / group_);
-      return Run::Levels{row.shorts + channel, row.wide == nullptr ? nullptr : row.wide + channel};
+    // Queries are numbered row by row among those of one key head, `member` within a row.
+    const auto each_query = [&](auto step) {
+      std::size_t row = first / group_;
+      std::size_t member = first % group_;
+      for (std::size_t at = first; at < last; ++at) {
+        const std::size_t channel = (head * group_ + member) * keys.size;
+        const Run::Levels all = run.levels(strip, of.first_row + row);
+        step(row, member, channel,
+             Run::Levels{all.shorts + channel, all.wide == nullptr ? nullptr : all.wide + channel});
+        if (++member == group_) {
+          member = 0;
+          ++row;
+        }
+      }
     };
     constexpr std::int32_t kShort = std::numeric_limits<std::int16_t>::max();
     // What levels may be says most of the time that sums fit, and that queries have 16 bits.
@@ -145,13 +155,11 @@ class Attention final : public Job {
     if (bound > kShort || !fits(reach, of.largest.key)) {
       reach = 0;
       largest = 0;
-      for (std::size_t at = first; at < last; ++at) {
-        const Run::Levels query = levels_of(at);
-        const auto [sum, most] =
-            query.wide != nullptr ? reach_of(query.wide) : reach_of(query.shorts);
+      each_query([&](std::size_t, std::size_t, std::size_t, const Run::Levels& from) {
+        const auto [sum, most] = from.wide != nullptr ? reach_of(from.wide) : reach_of(from.shorts);
         reach = std::max(reach, sum);
         largest = std::max(largest, most);
-      }
+      });
     }
     const bool wide = keys.element == 4 || std::max(largest, shape_.highest) > kShort;
     const std::size_t element = wide ? sizeof(std::int32_t) : sizeof(std::int16_t);
@@ -173,41 +181,36 @@ class Attention final : public Job {
     task.inverse = shape_.inverse;
     task.highest = shape_.highest;
     task.threshold = shape_.threshold;
-    for (std::size_t at = first; at < last; ++at, ++task.rows) {
-      const std::size_t row = at / group_;
-      const Run::Levels from = levels_of(at);
-      const std::size_t visible = shape_.causal ? of.before + row + 1 : of.length;
-      task.queries[task.rows] = from.shorts;
-      if (wide || from.wide != nullptr || keys.size % 2 != 0) {
-        copy_query(from, query, wide);
-        task.queries[task.rows] = query;
-      }
-      task.visible[task.rows] = visible;
-      task.out[task.rows] = run.reals(output_, of.first_row + row) + channel_of(head, at);
-      query += size * element;
-      if (!shape_.distances.empty()) {
-        task.biases[task.rows] = biases;
-        bias(head * group_ + at % group_, of.before + row, visible, biases);
-        biases += stride;
-      }
-      if (tallies.queries != nullptr) {
-        if (from.wide != nullptr) {
-          tallies.queries->add(run.kernels(), from.wide, keys.size, visible);
-        } else {
-          tallies.queries->add(run.kernels(), from.shorts, keys.size, visible);
-        }
-        if (head == 0 && at % group_ == 0) {
-          tallies.visible += visible;
-        }
-      }
-    }
+    each_query(
+        [&](std::size_t row, std::size_t member, std::size_t channel, const Run::Levels& from) {
+          const std::size_t visible = shape_.causal ? of.before + row + 1 : of.length;
+          task.queries[task.rows] = from.shorts;
+          if (wide || from.wide != nullptr || keys.size % 2 != 0) {
+            copy_query(from, query, wide);
+            task.queries[task.rows] = query;
+            query += size * element;
+          }
+          task.visible[task.rows] = visible;
+          task.out[task.rows] = run.reals(output_, of.first_row + row) + channel;
+          if (!shape_.distances.empty()) {
+            task.biases[task.rows] = biases;
+            bias(head * group_ + member, of.before + row, visible, biases);
+            biases += stride;
+          }
+          if (tallies.queries != nullptr) {
+            if (from.wide != nullptr) {
+              tallies.queries->add(run.kernels(), from.wide, keys.size, visible);
+            } else {
+              tallies.queries->add(run.kernels(), from.shorts, keys.size, visible);
+            }
+            if (head == 0 && member == 0) {
+              tallies.visible += visible;
+            }
+          }
+          ++task.rows;
+        });
     run.kernels().attend(task);
     finish(run, task, of.largest, reach, tallies);
-  }
-
-  // First channel of a query, numbered row by row among those of one key head.
-  [[nodiscard]] std::size_t channel_of(std::size_t head, std::size_t query) const {
-    return (head * group_ + query % group_) * source_.shape.size;
   }
 
   // Whether a sum of so much, each part times `largest`, stays within 32 bits.
