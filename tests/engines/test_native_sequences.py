@@ -111,7 +111,7 @@ def test_some_rows_have_levels_beyond_16_bits(isa: str, large: str, axes: Any) -
     of_rows = np.abs(inputs[large] * graph.tensors[f"{large}.n.inverse"]).max(axis=-1)
     assert of_rows.min() < 2**15 - 1000
     assert of_rows.max() > 2**15
-    segments = [] if len(axes) == 2 else [(0, 12, {}), (1, 6, {})]
+    segments: list[Any] = [] if len(axes) == 2 else [(0, 12, {}), (1, 6, {})]
     agree(graph, [(inputs, segments)], isa=isa)
 
 
