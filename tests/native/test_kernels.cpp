@@ -337,6 +337,19 @@ void test_shorts(const Kernels& kernels) {
   }
 }
 
+// Σ|n| of a group beyond 32 bits, by which sums that might exceed them are refused.
+void test_long_shorts(const Kernels& kernels) {
+  constexpr std::size_t kGroup = 140'008;
+  for (const std::int32_t n : {kTwoDigits, -kTwoDigits}) {
+    const std::vector<std::int16_t> levels(kGroup, static_cast<std::int16_t>(n));
+    std::vector<std::int8_t> low(low_bytes(kGroup));
+    std::int32_t sum = 0;
+    const std::int64_t found = kernels.split_short(levels.data(), 1, kGroup, low.data(), &sum);
+    CHECK(found == std::int64_t{kGroup} * kTwoDigits, "%s: Σ|n| is %lld", kernels.name,
+          static_cast<long long>(found));
+  }
+}
+
 void test_histogram(const Kernels& kernels) {
   for (const std::int32_t largest : {0, 1, 7, 40, 63, 64, 127, 128, 255, 4095, 4096, 65535}) {
     for (const std::size_t count : {1UL, 31UL, 64UL, 65UL, 511UL, 512UL, 1153UL, kMostCounted}) {
@@ -365,6 +378,7 @@ void test_histogram(const Kernels& kernels) {
 
 void test_all(const Kernels& kernels) {
   test_shorts(kernels);
+  test_long_shorts(kernels);
   test_histogram(kernels);
   test_rows(kernels);
   const DigitCosts& digits = kernels.digits(kPanel);
