@@ -86,6 +86,10 @@ class Run {
   struct Levels {
     const std::int16_t* shorts;
     const std::int32_t* wide;
+
+    [[nodiscard]] std::int32_t operator[](std::size_t channel) const {
+      return wide != nullptr ? wide[channel] : shorts[channel];
+    }
   };
   [[nodiscard]] Levels levels(const Strip& strip, std::size_t row) const {
     const bool large = *at<std::uint8_t>(strip.large, row) != 0;

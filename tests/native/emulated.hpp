@@ -72,29 +72,23 @@ inline float sangbo_reduce_max_ps(simde__m512 a) {
   }
   return largest;
 }
-inline simde__m128i sangbo_cvtepi32_epi8(simde__m512i a) {
-  const simde__m512i_private from = simde__m512i_to_private(a);
-  simde__m128i_private to;
-  for (int i = 0; i < 16; ++i) {
-    to.i8[i] = static_cast<std::int8_t>(from.i32[i]);
+// The low bytes of `count` numbers, zeros behind them.
+template <class Numbers>
+simde__m128i sangbo_low_bytes(const Numbers& from, int count) {
+  simde__m128i_private to = simde__m128i_to_private(simde_mm_setzero_si128());
+  for (int i = 0; i < count; ++i) {
+    to.i8[i] = static_cast<std::int8_t>(from[i]);
   }
   return simde__m128i_from_private(to);
+}
+inline simde__m128i sangbo_cvtepi32_epi8(simde__m512i a) {
+  return sangbo_low_bytes(simde__m512i_to_private(a).i32, 16);
 }
 inline simde__m128i sangbo_half_cvtepi32_epi8(simde__m256i a) {
-  const simde__m256i_private from = simde__m256i_to_private(a);
-  simde__m128i_private to = simde__m128i_to_private(simde_mm_setzero_si128());
-  for (int i = 0; i < 8; ++i) {
-    to.i8[i] = static_cast<std::int8_t>(from.i32[i]);
-  }
-  return simde__m128i_from_private(to);
+  return sangbo_low_bytes(simde__m256i_to_private(a).i32, 8);
 }
 inline simde__m128i sangbo_cvtepi16_epi8(simde__m128i a) {
-  const simde__m128i_private from = simde__m128i_to_private(a);
-  simde__m128i_private to = simde__m128i_to_private(simde_mm_setzero_si128());
-  for (int i = 0; i < 8; ++i) {
-    to.i8[i] = static_cast<std::int8_t>(from.i16[i]);
-  }
-  return simde__m128i_from_private(to);
+  return sangbo_low_bytes(simde__m128i_to_private(a).i16, 8);
 }
 inline simde__m256i sangbo_cvtepi32_epi16(simde__m512i a) {
   const simde__m512i_private from = simde__m512i_to_private(a);

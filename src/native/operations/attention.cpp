@@ -235,7 +235,7 @@ class Attention final : public Job {
   void copy_query(const Run::Levels& from, std::byte* to, bool wide) const {
     const std::size_t size = source_.shape.size;
     for (std::size_t c = 0; c < size + size % 2; ++c) {
-      const std::int32_t n = c == size ? 0 : from.wide != nullptr ? from.wide[c] : from.shorts[c];
+      const std::int32_t n = c == size ? 0 : from[c];
       if (wide) {
         reinterpret_cast<std::int32_t*>(to)[c] = n;
       } else {
@@ -325,15 +325,10 @@ class Append final : public RowOperation {
     const std::size_t channels = source_.shape.heads * source_.shape.size;
     auto* wide =
         reinterpret_cast<std::int32_t*>(run.scratch(thread, 2 * channels * sizeof(std::int32_t)));
-    const auto widen = [&](const Run::Levels& from, std::int32_t* levels) {
-      if (from.wide != nullptr) {
-        std::copy_n(from.wide, channels, levels);
-      } else {
-        std::copy_n(from.shorts, channels, levels);
-      }
-    };
-    widen(key, wide);
-    widen(value, wide + channels);
+    for (std::size_t c = 0; c < channels; ++c) {
+      wide[c] = key[c];
+      wide[channels + c] = value[c];
+    }
     return write_keys(source_.shape, to, at, wide, wide + channels);
   }
 

@@ -119,10 +119,7 @@ class Depthwise final : public RowOperation {
           if (seen[t] == kNothing) {
             continue;
           }
-          const std::size_t at = seen[t] * channels + c;
-          const std::int64_t n = *run.at<std::uint8_t>(strip.large, seen[t]) != 0
-                                     ? run.at<std::int32_t>(strip.wide, 0)[at]
-                                     : run.at<std::int16_t>(strip.shorts, 0)[at];
+          const std::int64_t n = run.levels(strip, seen[t])[c];
           sum += n * weights_[place(t, c)];
           total += n;
           magnitude += std::abs(n);

@@ -11,7 +11,7 @@ namespace {
 
 class Neuron final : public RowOperation {
  public:
-  // Reads rows without gaps from `given`, where that is a place.
+  // Reads rows without gaps from `given`, where that is a place; all channels are alike then.
   Neuron(ValueId output, ValueId input, std::optional<std::size_t> given, std::size_t channels,
          const std::vector<float>& inverse, std::int32_t lowest, std::int32_t highest)
       : output_(output),
@@ -78,8 +78,8 @@ class Neuron final : public RowOperation {
   // `count` levels of the rows from `row` on.
   bool settle(const Run& run, std::size_t row, std::size_t count, std::int32_t* levels) const {
     const auto part = [&](const float* x, std::size_t from, std::size_t size) {
-      return run.kernels().settle(x, inverse_.data() + (gains_ ? from : 0), gains_, lowest_,
-                                  highest_, size, levels + from);
+      return run.kernels().settle(x, inverse_.data(), gains_, lowest_, highest_, size,
+                                  levels + from);
     };
     if (!given_) {
       return part(run.reals(input_, row), 0, count);
