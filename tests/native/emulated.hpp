@@ -58,11 +58,11 @@ inline simde__m512i sangbo_zextsi128_si512(simde__m128i a) {
 }
 inline int sangbo_reduce_add_epi32(simde__m512i a) {
   const simde__m512i_private from = simde__m512i_to_private(a);
-  unsigned sum = 0;
+  int sum = 0;
   for (int i = 0; i < 16; ++i) {
-    sum += static_cast<unsigned>(from.i32[i]);
+    sum += from.i32[i];
   }
-  return static_cast<int>(sum);
+  return sum;
 }
 inline float sangbo_reduce_max_ps(simde__m512 a) {
   const simde__m512_private from = simde__m512_to_private(a);

@@ -4,7 +4,7 @@
 // V::add_products  adds products of 16-bit numbers to 32-bit sums, those of two neighbours to each
 // V::side_by_side  the numbers of two registers in turn
 // V::widen      eight numbers with zeros behind them
-// V::total      the sum of all lanes, modulo 2³²; V::largest the largest of them
+// V::total      the sum of all lanes, V::largest the largest of them
 // V::bytes      the low bytes of numbers; V::shorts their low 16 bits. Compilers take numbers apart
 //               one by one where __builtin_convertvector would do.
 
@@ -53,11 +53,11 @@ struct PlainDigits {
     return all;
   }
   static std::int32_t total(Ints sums) {
-    std::uint32_t total = 0;
+    std::int32_t total = 0;
     for (std::size_t i = 0; i < kLanes; ++i) {
-      total += static_cast<std::uint32_t>(sums[i]);
+      total += sums[i];
     }
-    return static_cast<std::int32_t>(total);
+    return total;
   }
   static float largest(Floats x) {
     float largest = x[0];
@@ -261,7 +261,7 @@ std::int64_t total(const std::int32_t* levels, std::size_t groups, std::size_t g
   return magnitude;
 }
 
-// Levels whose Σ |n| surely fits 32 bits.
+// Levels whose Σ n and Σ |n| surely fit 32 bits.
 constexpr std::size_t kShortsSummed = 65536;
 
 // Calls many(n, i) for kShorts levels from the i-th on, and few(n, i) for the eights that are left
@@ -274,9 +274,10 @@ inline std::int64_t each_short(const std::int16_t* levels, std::size_t groups, s
   std::size_t i = 0;
   for (std::size_t g = 0; g < groups; ++g) {
     const std::size_t end = (g + 1) * group;
-    Ints sum{};
+    std::uint32_t own = 0;
     while (i < end) {
       const std::size_t stop = end - i < kShortsSummed ? end : i + kShortsSummed;
+      Ints sum{};
       Ints reach{};
       for (; i + kShorts <= stop; i += kShorts) {
         Shorts n;
@@ -293,9 +294,10 @@ inline std::int64_t each_short(const std::int16_t* levels, std::size_t groups, s
         reach = V::add_products(reach, n < 0 ? -n : n, ones);
         few(words, i);
       }
+      own += static_cast<std::uint32_t>(V::total(sum));
       magnitude += V::total(reach);
     }
-    sums[g] = V::total(sum);
+    sums[g] = static_cast<std::int32_t>(own);
   }
   return magnitude;
 }
